@@ -1,0 +1,233 @@
+"""The records that flow between stages; one per stage, frozen, plain values only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from assistant.core.language import Language
+
+Arm = Literal["base", "rag", "ft", "rag+ft"]
+ARMS: tuple[Arm, ...] = ("base", "rag", "ft", "rag+ft")
+ElementKind = Literal["title", "text", "list_item", "table", "code"]
+ChunkKind = Literal["text", "table", "ticket", "dialogue"]
+Role = Literal["system", "user", "assistant"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all records."""
+
+
+class Element(Record):
+    """One typed block of a document, as parsing found it.
+
+    Attributes:
+        kind: what the block is.
+        text: its text; for a table, rows as sentences or cells joined by `` | ``.
+        html: the table as HTML, else empty.
+        page: page number from 1, where the format has pages.
+        depth: level of a title from 0 (document title) down.
+    """
+
+    kind: ElementKind
+    text: str
+    html: str = ""
+    page: int | None = None
+    depth: int = 0
+
+
+class ParsedDocument(Record):
+    """What parsing made of one file.
+
+    Attributes:
+        title: the document's title, its file name's stem if it has none.
+        elements: its blocks in reading order; never empty.
+        page_count: number of pages, None where the format has none.
+        warnings: what is missing, for a person.
+    """
+
+    title: str
+    elements: tuple[Element, ...]
+    page_count: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Chunk(Record):
+    """A piece of one version of one document, to be embedded and cited.
+
+    Attributes:
+        id: content hash over document, heading path and text.
+        document: path of the document relative to the folder that was added, with ``/``.
+        version: number of the document's version, from 1.
+        position: order in the document, from 0.
+        text: the text that is shown, cited and put into a context.
+        heading_path: titles above the chunk, outermost first.
+        page: page it starts on, where the format has pages.
+        kind: what it was cut from.
+        language: language of its text.
+    """
+
+    id: str
+    document: str
+    version: int
+    position: int
+    text: str
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+    kind: ChunkKind = "text"
+    language: Language = "en"
+
+
+class Passage(Record):
+    """A chunk as found for a query.
+
+    Attributes:
+        rank: from 1.
+        score: fused score, higher is better; comparable within one query only.
+        chunk: what was found.
+        dense: cosine similarity to the query, None if the dense lane did not see it.
+        lexical: BM25 score, None if the lexical lane did not see it.
+        is_code_match: a fault code, model or part number of the query stands verbatim in the chunk.
+    """
+
+    rank: int
+    score: float
+    chunk: Chunk
+    dense: float | None = None
+    lexical: float | None = None
+    is_code_match: bool = False
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Citation(Record):
+    """A claim's link to a passage.
+
+    Attributes:
+        number: the ``n`` of ``[n]`` in the answer's text.
+        document: path of the document.
+        version: version of the document that was read.
+        page: page number, where the format has pages.
+        quote: verbatim span of the passage that supports the claim.
+        heading_path: where in the document.
+        chunk_id: the chunk.
+        start: offset of the quote in the chunk's text, in characters.
+        end: offset behind its last character.
+    """
+
+    number: int
+    document: str
+    version: int
+    page: int | None
+    quote: str
+    heading_path: tuple[str, ...]
+    chunk_id: str
+    start: int
+    end: int
+
+
+class Usage(Record):
+    """Tokens of one engine call."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Answer(Record):
+    """What a question got.
+
+    Attributes:
+        id: ``ans-…``.
+        question: as asked.
+        text: the answer with ``[n]`` marks.
+        abstained: the documents do not cover the question, and the text says so.
+        citations: one per ``[n]`` used, in order of number.
+        passages: the context the answer was made from, numbered by position from 1.
+        arm: how it was made.
+        language: of the answer.
+        timings: seconds by stage: ``retrieve``, ``first_token``, ``total``.
+        usage: tokens.
+    """
+
+    id: str
+    question: str
+    text: str
+    abstained: bool
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    arm: Arm
+    language: Language
+    timings: dict[str, float]
+    usage: Usage = Usage()
+
+
+class Example(Record):
+    """One instruction pair for tuning.
+
+    Attributes:
+        id: content hash.
+        recipe: which recipe made it.
+        language: of question and answer.
+        messages: system, user and so on; the last one is the assistant's and the only one learnt.
+        chunk_ids: chunks that the answer stands on; empty for replay and unknown questions.
+        documents: their documents.
+        teacher: who wrote it: ``rules``, ``tickets`` or an engine's name.
+    """
+
+    id: str
+    recipe: str
+    language: Language
+    messages: tuple[Message, ...]
+    chunk_ids: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    teacher: str = "rules"
+
+
+class Gold(Record, forbid_unknown_fields=False):
+    """Where the right passage of a case stands.
+
+    Attributes:
+        doc: path of the document relative to its collection's folder.
+        evidence: text that the right passage holds.
+        page: page number, if known.
+        heading: nearest heading, if known.
+    """
+
+    doc: str = ""
+    evidence: str = ""
+    page: int | None = None
+    heading: str | None = None
+
+
+class Case(Record, forbid_unknown_fields=False):
+    """One question of a suite; unknown fields of foreign suites are ignored.
+
+    Attributes:
+        id: unique in the suite.
+        lang: its language.
+        question: as a person would ask.
+        kind: factual, fault_code, colloquial, two_step, unanswerable, or a set's own.
+        answers: reference answers.
+        gold: right passages; empty for unanswerable ones.
+        key_facts: facts that a right answer holds, each with its accepted surface forms.
+        answerable: whether the documents hold the answer.
+        history: turns before the question.
+        paraphrases: other wordings of the question.
+    """
+
+    id: str
+    lang: Language
+    question: str
+    kind: str = "factual"
+    answers: tuple[str, ...] = ()
+    gold: tuple[Gold, ...] = ()
+    key_facts: tuple[tuple[str, ...], ...] = ()
+    answerable: bool = True
+    history: tuple[Message, ...] = ()
+    paraphrases: tuple[str, ...] = ()

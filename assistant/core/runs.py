@@ -1,0 +1,60 @@
+"""A run's folder: its settings, versions, seed and metrics, so that it can be read and made again."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from assistant.core.jsonl import append_jsonl, write_json
+
+_PACKAGES = ("deskmate", "torch", "transformers", "peft", "faiss-cpu", "sentence-transformers", "unstructured")
+
+
+class Run:
+    """One execution with a folder.
+
+    The folder holds ``run.json`` (settings, versions, start) and ``metrics.jsonl``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def start(cls, runs: Path, kind: str, name: str, settings: msgspec.Struct) -> Run:
+        """Make or reopen the folder ``runs/KIND-NAME``; the same name resumes the same run."""
+        run = cls(runs / f"{kind}-{name}")
+        run.folder.mkdir(parents=True, exist_ok=True)
+        if not run.record_path.exists():
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            record = {"kind": kind, "name": name, "started": started, "settings": settings, "versions": versions()}
+            write_json(run.record_path, record)
+        return run
+
+    @property
+    def record_path(self) -> Path:
+        """Path of ``run.json``."""
+        return self.folder / "run.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Path of ``metrics.jsonl``."""
+        return self.folder / "metrics.jsonl"
+
+    def log(self, **values: float | str) -> None:
+        """Append one row of metrics."""
+        append_jsonl(self.metrics_path, values)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that shape results; a package that is not installed is left out."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

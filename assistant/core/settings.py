@@ -1,0 +1,334 @@
+"""Settings: defaults in code, then ``--config`` files, then ``DESKMATE__SECTION__KEY``, then flags."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from assistant.core.errors import SettingsError
+
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+ENVIRONMENT_PREFIX = "DESKMATE__"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections."""
+
+
+class EngineSettings(Section):
+    """``[engine]``: what generates text.
+
+    Attributes:
+        kind: ``local`` (in process), ``sglang`` (HTTP) or ``scripted`` (a fake for dry runs).
+        base_model: name from ``deskmate models list``, a folder of Hugging Face format, or, with
+            ``[models] allow_hub``, a hub's name.
+        url: of the SGLang server, for ``sglang``.
+        dtype: of the weights in memory.
+        batch_size: requests generated together by the local engine.
+        queue_limit: requests that may wait before new ones are turned away.
+        max_new_tokens: longest answer.
+        threads: processor threads, 0 for all cores.
+        timeout_seconds: longest wait for the engine's next token.
+    """
+
+    kind: Literal["local", "sglang", "scripted"] = "local"
+    base_model: str = "qwen2.5-coder-0.5b-instruct"
+    url: str = "http://127.0.0.1:30000"
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    batch_size: Positive = 16
+    queue_limit: Positive = 256
+    max_new_tokens: Positive = 256
+    threads: Annotated[int, Meta(ge=0)] = 0
+    timeout_seconds: Annotated[float, Meta(gt=0)] = 120.0
+
+
+class EmbedderSettings(Section):
+    """``[embedder]``: what makes embeddings.
+
+    Attributes:
+        model: name from ``deskmate models list``, a sentence-transformers folder, or ``hashing``
+            (a fake for dry runs).
+        dtype: of the weights in memory; ``auto`` takes bfloat16 where the processor has it.
+        batch_size: chunks embedded together.
+    """
+
+    model: str = "multilingual-e5-small"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    batch_size: Positive = 32
+
+
+class IndexSettings(Section):
+    """``[index]``: parsing and chunking.
+
+    Attributes:
+        chunk_tokens: longest chunk in tokens of the embedder.
+        max_file_mebibytes: larger files are refused.
+        max_pages: longer documents are refused.
+        parse_timeout_seconds: a file that takes longer is refused.
+        parse_memory_mebibytes: a file that needs more is refused.
+        snapshots_kept: snapshots kept on disk, the current one included.
+    """
+
+    chunk_tokens: Annotated[int, Meta(ge=32, le=512)] = 256
+    max_file_mebibytes: Positive = 64
+    max_pages: Positive = 2000
+    parse_timeout_seconds: Positive = 120
+    parse_memory_mebibytes: Positive = 3072
+    snapshots_kept: Positive = 2
+
+
+class SearchSettings(Section):
+    """``[search]``: from a query to passages.
+
+    Attributes:
+        top_k: passages returned.
+        pool: candidates taken from each lane before fusion.
+        dense_weight: weight of the dense lane against the lexical one in the fusion.
+        rrf_k: constant of reciprocal rank fusion.
+    """
+
+    top_k: Positive = 5
+    pool: Positive = 50
+    dense_weight: Share = 0.5
+    rrf_k: Positive = 60
+
+
+class AnswerSettings(Section):
+    """``[answer]``: from passages to an answer.
+
+    Attributes:
+        context_passages: most passages in a context.
+        context_tokens: most engine tokens in a context.
+        evidence_threshold: below it the question counts as not covered by the documents.
+        max_question_characters: longer questions are refused.
+        history_turns: earlier turns that are kept.
+    """
+
+    context_passages: Positive = 4
+    context_tokens: Positive = 1000
+    evidence_threshold: Share = 0.3
+    max_question_characters: Positive = 4000
+    history_turns: Annotated[int, Meta(ge=0)] = 6
+
+
+class SynthSettings(Section):
+    """``[synth]``: instruction data from the corpus.
+
+    Attributes:
+        teacher_questions: questions that the engine as teacher writes.
+        grounded_groups: contexts with several questions each.
+        replay: general instructions mixed in.
+        seed: of every random choice.
+    """
+
+    teacher_questions: Annotated[int, Meta(ge=0)] = 48
+    grounded_groups: Annotated[int, Meta(ge=0)] = 60
+    replay: Annotated[int, Meta(ge=0)] = 24
+    seed: int = 7
+
+
+class TrainSettings(Section):
+    """``[train]``: LoRA.
+
+    Attributes:
+        rank: of the adapter.
+        alpha: its scale.
+        dropout: on the adapter's input.
+        learning_rate: peak, after warm-up; linear decay to zero.
+        epochs: passes over the dataset.
+        step_tokens: tokens of one optimiser step.
+        seed: of initialisation and order.
+    """
+
+    rank: Positive = 16
+    alpha: Positive = 32
+    dropout: Share = 0.0
+    learning_rate: Annotated[float, Meta(gt=0)] = 8e-4
+    epochs: Positive = 3
+    step_tokens: Positive = 2048
+    seed: int = 7
+
+
+class EvalSettings(Section):
+    """``[eval]``: the four arms on a suite.
+
+    Attributes:
+        bootstrap_samples: resamples of the paired bootstrap.
+        seed: of the resampling.
+        max_new_tokens: longest answer while measuring.
+    """
+
+    bootstrap_samples: Positive = 2000
+    seed: int = 7
+    max_new_tokens: Positive = 128
+
+
+class ServiceSettings(Section):
+    """``[service]``: the HTTP service.
+
+    Attributes:
+        host: address to listen on; anything but loopback needs ``api_key_sha256``.
+        port: port to listen on.
+        api_key_sha256: SHA-256 (hex) of accepted API keys; empty means no key is asked for.
+        collection: the collection that ``/`` and unnamed requests use.
+        max_body_mebibytes: larger requests are refused.
+        concurrent_answers: answers made at once; more wait in the engine's queue.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    api_key_sha256: tuple[str, ...] = ()
+    collection: str = "default"
+    max_body_mebibytes: Positive = 4
+    concurrent_answers: Positive = 64
+
+
+class ModelsSettings(Section):
+    """``[models]``: where weights may come from.
+
+    Attributes:
+        allow_hub: let a name that is no local folder be fetched from a model hub.
+    """
+
+    allow_hub: bool = False
+
+
+class Settings(Section):
+    """All settings; each section's defaults are complete."""
+
+    engine: EngineSettings = EngineSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    index: IndexSettings = IndexSettings()
+    search: SearchSettings = SearchSettings()
+    answer: AnswerSettings = AnswerSettings()
+    synth: SynthSettings = SynthSettings()
+    train: TrainSettings = TrainSettings()
+    eval: EvalSettings = EvalSettings()
+    service: ServiceSettings = ServiceSettings()
+    models: ModelsSettings = ModelsSettings()
+
+
+class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings and where each value comes from.
+
+    Attributes:
+        settings: the merged settings.
+        origins: ``section.key`` → ``default``, a file's path, a variable's name or ``flag``.
+    """
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load_settings(
+    files: Iterable[Path] = (),
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> LoadedSettings:
+    """Merge all layers.
+
+    Args:
+        files: TOML files, later ones win.
+        environment: variables; only ``DESKMATE__SECTION__KEY`` count.
+        flags: ``section.key`` → value.
+
+    Raises:
+        SettingsError: naming every bad key and value of all layers at once.
+    """
+    layers: list[tuple[str, str, object]] = []
+    problems: list[str] = []
+    for file in files:
+        layers.extend((key, str(file), value) for key, value in _read_file(file, problems))
+    layers.extend(_read_environment(environment or {}, problems))
+    layers.extend((key, "flag", value) for key, value in (flags or {}).items())
+    merged: dict[str, dict[str, object]] = {}
+    origins = dict.fromkeys(setting_keys(), "default")
+    for key, origin, value in layers:
+        problem = _check(key, value)
+        if problem:
+            problems.append(f"{origin}: {problem}")
+            continue
+        section, name = key.split(".", 1)
+        merged.setdefault(section, {})[name] = value
+        origins[key] = origin
+    if problems:
+        raise SettingsError("bad settings:\n  " + "\n  ".join(problems))
+    return LoadedSettings(settings=msgspec.convert(merged, Settings), origins=origins)
+
+
+def setting_keys() -> dict[str, Any]:
+    """Return every ``section.key`` with its type."""
+    return {
+        f"{section.name}.{field.name}": field.type
+        for section in msgspec.structs.fields(Settings)
+        for field in msgspec.structs.fields(typing.cast("type[Section]", section.type))
+    }
+
+
+def _read_file(file: Path, problems: list[str]) -> list[tuple[str, object]]:
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"{file}: cannot be read: {error.strerror}")
+        return []
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{file}: not TOML: {error}")
+        return []
+    rows: list[tuple[str, object]] = []
+    for section, values in table.items():
+        if isinstance(values, dict):
+            rows.extend((f"{section}.{name}", value) for name, value in values.items())
+        else:
+            problems.append(f"{file}: {section!r} stands outside a [section]")
+    return rows
+
+
+def _read_environment(environment: Mapping[str, str], problems: list[str]) -> list[tuple[str, str, object]]:
+    rows: list[tuple[str, str, object]] = []
+    known = setting_keys()
+    for variable in sorted(environment):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+        if key not in known:
+            problems.append(f"{variable}: unknown setting {key!r}")
+            continue
+        rows.append((key, variable, _from_text(environment[variable], known[key])))
+    return rows
+
+
+def _from_text(text: str, kind: Any) -> object:
+    """Read a variable's text as the setting's type; text that does not fit is refused by the check."""
+    if typing.get_origin(kind) is tuple:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        return text
+
+
+def _check(key: str, value: object) -> str | None:
+    kind = setting_keys().get(key)
+    if kind is None:
+        return f"unknown setting {key!r}"
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return f"{key} = {value!r}: {error}"
+    return None
+
+
+def describe_type(kind: Any) -> str:
+    """Return a setting's type in a few words, for ``config show``."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is Literal:
+        return " | ".join(str(item) for item in typing.get_args(kind))
+    base = typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+    return getattr(base, "__name__", str(base))

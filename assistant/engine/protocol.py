@@ -1,0 +1,97 @@
+"""What an engine is: text in, text out, by adapter name. Nothing else in the project talks to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from assistant.core.records import Message, Record, Usage
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class GenerationRequest(Record):
+    """What to generate.
+
+    Attributes:
+        messages: the conversation; the engine renders it with the base model's chat template.
+        adapter: name of a loaded adapter, None for the base model.
+        max_new_tokens: most tokens to generate.
+        temperature: 0 is greedy.
+        top_p: nucleus, used above temperature 0.
+        seed: of sampling; the same seed gives the same text on the same engine.
+        stop: texts that end the generation; they are not part of the result.
+    """
+
+    messages: tuple[Message, ...]
+    adapter: str | None = None
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Completion(Record):
+    """What was generated."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+
+
+class TextDelta(Record):
+    """A piece of streamed text; never splits a character."""
+
+    text: str
+
+
+class StreamEnd(Record):
+    """The last event of a stream."""
+
+    finish_reason: FinishReason
+    usage: Usage
+
+
+class Engine(Protocol):
+    """Generates text. Safe to call from several threads at once."""
+
+    @property
+    def base_model(self) -> str:
+        """Name of the base model."""
+
+    def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Generate for all requests, batched as the engine does best; results in the order given.
+
+        Raises:
+            NotFoundError: a request names an adapter that is not loaded.
+            EngineError: generation failed.
+        """
+
+    def stream(self, request: GenerationRequest) -> Iterator[TextDelta | StreamEnd]:
+        """Generate one text piece by piece; closing the iterator cancels the generation.
+
+        Raises:
+            NotFoundError: the request names an adapter that is not loaded.
+            EngineBusy: too many requests wait already.
+            EngineError: generation failed.
+        """
+
+    def load_adapter(self, name: str, folder: str) -> None:
+        """Make an adapter available under a name; loading the same folder again does nothing.
+
+        Raises:
+            ModelError: the folder is broken or does not fit the base model.
+        """
+
+    def adapters(self) -> tuple[str, ...]:
+        """Return the names of the loaded adapters."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return why the engine cannot answer now; empty when it is ready."""
+
+    def close(self) -> None:
+        """Free what the engine holds; waiting requests end as cancelled."""
