@@ -29,5 +29,5 @@ def file_sha256(path: Path) -> str:
 
 
 def random_id(prefix: str) -> str:
-    """Return an id for something without content of its own, such as a request: ``prefix-`` and 24 hex digits."""
+    """Return an id for something without content of its own, such as a request."""
     return f"{prefix}-{secrets.token_hex(12)}"

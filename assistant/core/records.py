@@ -19,7 +19,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all records."""
 
 
-class Element(Record):
+class Element(Record, frozen=True, kw_only=True):
     """One typed block of a document, as parsing found it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Element(Record):
     depth: int = 0
 
 
-class ParsedDocument(Record):
+class ParsedDocument(Record, frozen=True, kw_only=True):
     """What parsing made of one file.
 
     Attributes:
@@ -53,7 +53,7 @@ class ParsedDocument(Record):
     warnings: tuple[str, ...] = ()
 
 
-class Chunk(Record):
+class Chunk(Record, frozen=True, kw_only=True):
     """A piece of one version of one document, to be embedded and cited.
 
     Attributes:
@@ -79,7 +79,7 @@ class Chunk(Record):
     language: Language = "en"
 
 
-class Passage(Record):
+class Passage(Record, frozen=True, kw_only=True):
     """A chunk as found for a query.
 
     Attributes:
@@ -99,14 +99,14 @@ class Passage(Record):
     is_code_match: bool = False
 
 
-class Message(Record):
+class Message(Record, frozen=True, kw_only=True):
     """One turn of a conversation."""
 
     role: Role
     content: str
 
 
-class Citation(Record):
+class Citation(Record, frozen=True, kw_only=True):
     """A claim's link to a passage.
 
     Attributes:
@@ -132,14 +132,14 @@ class Citation(Record):
     end: int
 
 
-class Usage(Record):
+class Usage(Record, frozen=True, kw_only=True):
     """Tokens of one engine call."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-class Answer(Record):
+class Answer(Record, frozen=True, kw_only=True):
     """What a question got.
 
     Attributes:
@@ -167,7 +167,7 @@ class Answer(Record):
     usage: Usage = Usage()
 
 
-class Example(Record):
+class Example(Record, frozen=True, kw_only=True):
     """One instruction pair for tuning.
 
     Attributes:
@@ -189,7 +189,7 @@ class Example(Record):
     teacher: str = "rules"
 
 
-class Gold(Record, forbid_unknown_fields=False):
+class Gold(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """Where the right passage of a case stands.
 
     Attributes:
@@ -205,7 +205,7 @@ class Gold(Record, forbid_unknown_fields=False):
     heading: str | None = None
 
 
-class Case(Record, forbid_unknown_fields=False):
+class Case(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """One question of a suite; unknown fields of foreign suites are ignored.
 
     Attributes:

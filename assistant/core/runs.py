@@ -11,7 +11,7 @@ import msgspec
 
 from assistant.core.jsonl import append_jsonl, write_json
 
-_PACKAGES = ("deskmate", "torch", "transformers", "peft", "faiss-cpu", "sentence-transformers", "unstructured")
+_PACKAGES = ("deskmate", "torch", "transformers", "peft", "faiss-cpu", "unstructured", "litestar")
 
 
 class Run:
@@ -30,7 +30,13 @@ class Run:
         run.folder.mkdir(parents=True, exist_ok=True)
         if not run.record_path.exists():
             started = datetime.now(UTC).isoformat(timespec="seconds")
-            record = {"kind": kind, "name": name, "started": started, "settings": settings, "versions": versions()}
+            record = {
+                "kind": kind,
+                "name": name,
+                "started": started,
+                "settings": settings,
+                "versions": versions(),
+            }
             write_json(run.record_path, record)
         return run
 

@@ -23,7 +23,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of the sections."""
 
 
-class EngineSettings(Section):
+class EngineSettings(Section, frozen=True, kw_only=True):
     """``[engine]``: what generates text.
 
     Attributes:
@@ -50,7 +50,7 @@ class EngineSettings(Section):
     timeout_seconds: Annotated[float, Meta(gt=0)] = 120.0
 
 
-class EmbedderSettings(Section):
+class EmbedderSettings(Section, frozen=True, kw_only=True):
     """``[embedder]``: what makes embeddings.
 
     Attributes:
@@ -65,7 +65,7 @@ class EmbedderSettings(Section):
     batch_size: Positive = 32
 
 
-class IndexSettings(Section):
+class IndexSettings(Section, frozen=True, kw_only=True):
     """``[index]``: parsing and chunking.
 
     Attributes:
@@ -85,7 +85,7 @@ class IndexSettings(Section):
     snapshots_kept: Positive = 2
 
 
-class SearchSettings(Section):
+class SearchSettings(Section, frozen=True, kw_only=True):
     """``[search]``: from a query to passages.
 
     Attributes:
@@ -101,7 +101,7 @@ class SearchSettings(Section):
     rrf_k: Positive = 60
 
 
-class AnswerSettings(Section):
+class AnswerSettings(Section, frozen=True, kw_only=True):
     """``[answer]``: from passages to an answer.
 
     Attributes:
@@ -119,7 +119,7 @@ class AnswerSettings(Section):
     history_turns: Annotated[int, Meta(ge=0)] = 6
 
 
-class SynthSettings(Section):
+class SynthSettings(Section, frozen=True, kw_only=True):
     """``[synth]``: instruction data from the corpus.
 
     Attributes:
@@ -135,7 +135,7 @@ class SynthSettings(Section):
     seed: int = 7
 
 
-class TrainSettings(Section):
+class TrainSettings(Section, frozen=True, kw_only=True):
     """``[train]``: LoRA.
 
     Attributes:
@@ -157,7 +157,7 @@ class TrainSettings(Section):
     seed: int = 7
 
 
-class EvalSettings(Section):
+class EvalSettings(Section, frozen=True, kw_only=True):
     """``[eval]``: the four arms on a suite.
 
     Attributes:
@@ -171,7 +171,7 @@ class EvalSettings(Section):
     max_new_tokens: Positive = 128
 
 
-class ServiceSettings(Section):
+class ServiceSettings(Section, frozen=True, kw_only=True):
     """``[service]``: the HTTP service.
 
     Attributes:
@@ -191,7 +191,7 @@ class ServiceSettings(Section):
     concurrent_answers: Positive = 64
 
 
-class ModelsSettings(Section):
+class ModelsSettings(Section, frozen=True, kw_only=True):
     """``[models]``: where weights may come from.
 
     Attributes:
@@ -201,7 +201,7 @@ class ModelsSettings(Section):
     allow_hub: bool = False
 
 
-class Settings(Section):
+class Settings(Section, frozen=True, kw_only=True):
     """All settings; each section's defaults are complete."""
 
     engine: EngineSettings = EngineSettings()

@@ -10,7 +10,7 @@ from assistant.core.records import Message, Record, Usage
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
-class GenerationRequest(Record):
+class GenerationRequest(Record, frozen=True, kw_only=True):
     """What to generate.
 
     Attributes:
@@ -32,7 +32,7 @@ class GenerationRequest(Record):
     stop: tuple[str, ...] = ()
 
 
-class Completion(Record):
+class Completion(Record, frozen=True, kw_only=True):
     """What was generated."""
 
     text: str
@@ -40,13 +40,13 @@ class Completion(Record):
     usage: Usage
 
 
-class TextDelta(Record):
+class TextDelta(Record, frozen=True, kw_only=True):
     """A piece of streamed text; never splits a character."""
 
     text: str
 
 
-class StreamEnd(Record):
+class StreamEnd(Record, frozen=True, kw_only=True):
     """The last event of a stream."""
 
     finish_reason: FinishReason

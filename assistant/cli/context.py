@@ -1,0 +1,118 @@
+"""What every command gets: the data folder, the merged settings, a console and progress bars."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+from assistant.core.environment import prepare_environment
+from assistant.core.home import Home
+from assistant.core.settings import LoadedSettings, Settings, load_settings
+
+
+class Context:
+    """Carries what the commands share; built once by the top-level group.
+
+    Args:
+        files: settings files named with ``--config``.
+        environment: the process's variables.
+        flags: ``section.key`` → value from flags that stand for settings.
+    """
+
+    def __init__(self, files: Sequence[Path], environment: dict[str, str], flags: dict[str, object]) -> None:
+        self.files = tuple(files)
+        self.environment = environment
+        self.flags = flags
+        self.console = Console(stderr=True, highlight=False)
+
+    @cached_property
+    def loaded(self) -> LoadedSettings:
+        """The merged settings with each value's origin."""
+        loaded = load_settings(self.files, self.environment, self.flags)
+        prepare_environment(allow_hub=loaded.settings.models.allow_hub)
+        return loaded
+
+    @property
+    def settings(self) -> Settings:
+        """The merged settings."""
+        return self.loaded.settings
+
+    @cached_property
+    def home(self) -> Home:
+        """The data folder, made if it was not there."""
+        return Home.from_environment().make()
+
+    def progress(self) -> TerminalProgress:
+        """Return new progress bars on standard error."""
+        return TerminalProgress(self.console)
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+class TerminalProgress:
+    """Progress bars with counts and remaining time; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: RichProgress | None = None
+        self._stage = ""
+        self._done = 0
+        self._total: int | None = None
+
+    def start(self, stage: str, total: int | None = None) -> None:
+        """Begin a stage; ends the one before."""
+        self.finish()
+        self._stage, self._done, self._total = stage, 0, total
+        if not self._console.is_terminal:
+            return
+        self._bars = RichProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=self._console,
+        )
+        self._bars.start()
+        self._bars.add_task(stage, total=total, note="")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Tell that ``count`` more steps are done."""
+        self._done += count
+        if self._bars is not None:
+            self._bars.update(self._bars.task_ids[0], advance=count, note=note[-40:])
+
+    def finish(self) -> None:
+        """End the current stage."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+        elif self._stage and not self._console.is_terminal:
+            of = f" of {self._total}" if self._total is not None else ""
+            self._console.print(f"{self._stage}: {self._done}{of}")
+        self._stage = ""
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON value and a newline to standard output."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
