@@ -11,6 +11,7 @@ from assistant.core.language import Language
 Arm = Literal["base", "rag", "ft", "rag+ft"]
 ARMS: tuple[Arm, ...] = ("base", "rag", "ft", "rag+ft")
 ElementKind = Literal["title", "text", "list_item", "table", "code"]
+ElementOrigin = Literal["", "ticket", "dialogue"]
 ChunkKind = Literal["text", "table", "ticket", "dialogue"]
 Role = Literal["system", "user", "assistant"]
 
@@ -28,6 +29,8 @@ class Element(Record, frozen=True, kw_only=True):
         html: the table as HTML, else empty.
         page: page number from 1, where the format has pages.
         depth: level of a title from 0 (document title) down.
+        origin: the whole ticket or dialogue that this block is; empty for a block of a text.
+        starts_passage: its author set a border before it: a horizontal rule, an anchor.
     """
 
     kind: ElementKind
@@ -35,6 +38,8 @@ class Element(Record, frozen=True, kw_only=True):
     html: str = ""
     page: int | None = None
     depth: int = 0
+    origin: ElementOrigin = ""
+    starts_passage: bool = False
 
 
 class ParsedDocument(Record, frozen=True, kw_only=True):

@@ -1,0 +1,127 @@
+"""Citations that hold: each ``[n]`` points at a passage of the context and carries a verbatim quote of it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from assistant.core.records import Citation, Passage
+from assistant.core.sentences import Span, split_sentences, support
+
+# also the forms that models slip into: full-width brackets, "[1, 2]", "[1][2]"
+_MARK = re.compile(r"\s*[\[【［]\s*(\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)\s*[\]】］]")
+MIN_SUPPORT = 0.5
+MAX_QUOTE_CHARACTERS = 320
+
+
+def cite(text: str, passages: tuple[Passage, ...]) -> tuple[str, tuple[Citation, ...]]:
+    """Check the marks of an answer and give each its quote.
+
+    A mark whose number is not in the context, or whose passage does not carry the sentence, is
+    dropped; a sentence that a passage carries and that has no mark left gets one.
+
+    Args:
+        text: the engine's text.
+        passages: the context, numbered from 1.
+
+    Returns:
+        The text with good marks only, and one citation per number used, in order of number.
+    """
+    pieces: list[str] = []
+    claims: dict[int, list[str]] = {}
+    end = 0
+    for sentence in _sentences_with_marks(text):
+        pieces.append(text[end : sentence.start])
+        claim = _MARK.sub("", sentence.text).strip()
+        good = _good_numbers(claim, _marked(sentence.text), passages)
+        for number in good:
+            claims.setdefault(number, []).append(claim)
+        pieces.append(_with_marks(claim, good))
+        end = sentence.end
+    pieces.append(text[end:])
+    citations = tuple(
+        make_citation(number, passages[number - 1], " ".join(claims[number])) for number in sorted(claims)
+    )
+    return "".join(pieces).strip(), citations
+
+
+def make_citation(number: int, passage: Passage, claim: str) -> Citation:
+    """Return a citation whose quote is the span of the passage that fits the claim best."""
+    chunk = passage.chunk
+    quote = best_quote(chunk.text, claim)
+    return Citation(
+        number=number,
+        document=chunk.document,
+        version=chunk.version,
+        page=chunk.page,
+        quote=quote.text,
+        heading_path=chunk.heading_path,
+        chunk_id=chunk.id,
+        start=quote.start,
+        end=quote.end,
+    )
+
+
+def best_quote(text: str, claim: str) -> Span:
+    """Return the sentence of a text that carries the claim best, with the next one where that helps."""
+    spans = split_sentences(text) or [Span(0, len(text), text)]
+    candidates = list(spans)
+    for first, second in itertools.pairwise(spans):
+        if second.end - first.start <= MAX_QUOTE_CHARACTERS:
+            candidates.append(Span(first.start, second.end, text[first.start : second.end]))
+    # a longer span never scores lower, so it must earn its length
+    best = max(candidates, key=lambda span: support(claim, span.text) - len(span.text) / 4000)
+    cut = min(best.end, best.start + MAX_QUOTE_CHARACTERS)
+    return Span(best.start, cut, text[best.start : cut])
+
+
+def _sentences_with_marks(text: str) -> list[Span]:
+    """Return sentences, each together with marks that stand behind its full stop."""
+    merged: list[Span] = []
+    for span in split_sentences(text):
+        rest = _MARK.sub("", span.text).strip()
+        leading = _MARK.match(span.text)
+        if merged and leading and not rest:
+            merged[-1] = Span(merged[-1].start, span.end, text[merged[-1].start : span.end])
+        elif merged and leading:
+            border = span.start + leading.end()
+            merged[-1] = Span(merged[-1].start, border, text[merged[-1].start : border])
+            start = border + len(text[border : span.end]) - len(text[border : span.end].lstrip())
+            merged.append(Span(start, span.end, text[start : span.end]))
+        else:
+            merged.append(span)
+    return merged
+
+
+def _marked(sentence: str) -> list[int]:
+    found: list[int] = []
+    for match in _MARK.finditer(sentence):
+        for number in re.split(r"\s*[,，、]\s*", match.group(1)):
+            if int(number) not in found:
+                found.append(int(number))
+    return found
+
+
+def _good_numbers(claim: str, marked: list[int], passages: tuple[Passage, ...]) -> list[int]:
+    if not claim:
+        return []
+    scores = {n: support(claim, _evidence(passage)) for n, passage in enumerate(passages, 1)}
+    good = [n for n in marked if scores.get(n, 0.0) >= MIN_SUPPORT]
+    if good or not scores:
+        return good
+    best = max(scores, key=lambda n: scores[n])
+    return [best] if scores[best] >= MIN_SUPPORT else []
+
+
+def _evidence(passage: Passage) -> str:
+    return " ".join((*passage.chunk.heading_path, passage.chunk.text))
+
+
+def _with_marks(claim: str, numbers: list[int]) -> str:
+    marks = "".join(f"[{number}]" for number in numbers)
+    if not marks:
+        return claim
+    body = claim.rstrip("。.!?！？；")
+    stop = claim[len(body) :]
+    space = "" if body and body[-1] > "\u2e7f" else " "
+    return f"{body}{space}{marks}{stop}"

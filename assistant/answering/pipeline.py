@@ -1,0 +1,281 @@
+"""From a question to a checked answer: search, compose, generate, verify."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from assistant.answering.abstention import is_abstention
+from assistant.answering.citations import cite, make_citation
+from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
+from assistant.core.context import choose_context
+from assistant.core.errors import InputError, NotFoundError
+from assistant.core.ids import random_id
+from assistant.core.language import Language, detect_language
+from assistant.core.progress import NoProgress, Progress
+from assistant.core.prompts import answer_messages, not_covered
+from assistant.core.records import Answer, Arm, Passage, Record, Usage
+from assistant.core.settings import Settings
+from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
+
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]")
+
+
+class PassageSource(Protocol):
+    """Finds passages; ``indexing.search.Searcher`` is the real one."""
+
+    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
+        """Return the best passages, best first."""
+
+    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+        """Search for several queries at once."""
+
+    def evidence(self, query: str, passages: Sequence[Passage]) -> float:
+        """Return how well the passages cover the query, from 0 to 1."""
+
+    def unknown_codes(self, question: str) -> tuple[str, ...]:
+        """Return codes of the question that look like the collection's own and are none of them."""
+
+
+class GenerationOptions(Record, frozen=True, kw_only=True):
+    """How to generate; None takes the settings' value."""
+
+    max_new_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class _Prepared(Record, frozen=True, kw_only=True):
+    """A question with its context; without ``request`` the documents do not cover it."""
+
+    id: str
+    question: Question
+    arm: Arm
+    language: Language
+    passages: tuple[Passage, ...]
+    request: GenerationRequest | None
+    retrieve_seconds: float
+
+
+class Pipeline:
+    """Answers questions over one collection.
+
+    Args:
+        engine: what generates.
+        searcher: finds passages; None where only arms without documents are asked.
+        settings: all settings.
+        adapter: name of the loaded adapter that the arms ``ft`` and ``rag+ft`` use.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        searcher: PassageSource | None,
+        settings: Settings,
+        adapter: str | None = None,
+    ) -> None:
+        self.engine = engine
+        self.searcher = searcher
+        self.settings = settings
+        self.adapter = adapter
+
+    @property
+    def default_arm(self) -> Arm:
+        """The best arm that is there: ``rag+ft`` with an adapter, else ``rag``."""
+        return "rag+ft" if self.adapter else "rag"
+
+    def stream(
+        self, question: Question, arm: Arm | None = None, options: GenerationOptions | None = None
+    ) -> Iterator[AnswerEvent]:
+        """Answer piece by piece; closing the iterator cancels the generation.
+
+        Raises:
+            InputError: the question is empty, too long or not text.
+            NotFoundError: the arm needs an index or an adapter that is not there.
+            EngineError: generation failed.
+        """
+        began = time.perf_counter()
+        (prepared,) = self._prepare([question], arm or self.default_arm, options or GenerationOptions())
+        citations = tuple(
+            make_citation(number, passage, question.text)
+            for number, passage in enumerate(prepared.passages, 1)
+        )
+        yield PassagesFound(passages=prepared.passages, citations=citations)
+        if prepared.request is None:
+            text = not_covered(prepared.language)
+            yield AnswerText(text=text)
+            yield AnswerDone(answer=_finish(prepared, text, Usage(), began, 0.0))
+            return
+        yield from self._generate(prepared, prepared.request, began)
+
+    def answer(
+        self, question: Question, arm: Arm | None = None, options: GenerationOptions | None = None
+    ) -> Answer:
+        """Answer at once; errors as in ``stream``."""
+        return self.answer_many([question], arm, options)[0]
+
+    def answer_many(
+        self,
+        questions: Sequence[Question],
+        arm: Arm | None = None,
+        options: GenerationOptions | None = None,
+        progress: Progress | None = None,
+    ) -> list[Answer]:
+        """Answer several questions, searched and generated in batches; answers in the order given."""
+        told = progress or NoProgress()
+        began = time.perf_counter()
+        prepared = self._prepare(questions, arm or self.default_arm, options or GenerationOptions())
+        asked = [row for row in prepared if row.request is not None]
+        requests = [row.request for row in asked if row.request is not None]
+        completions = self.engine.complete(requests) if requests else []
+        by_id: dict[str, Completion] = {row.id: done for row, done in zip(asked, completions, strict=True)}
+        answers = []
+        for row in prepared:
+            done = by_id.get(row.id)
+            text = done.text if done else not_covered(row.language)
+            answers.append(_finish(row, text, done.usage if done else Usage(), began, None))
+            told.advance()
+        return answers
+
+    def _prepare(
+        self, questions: Sequence[Question], arm: Arm, options: GenerationOptions
+    ) -> list[_Prepared]:
+        for question in questions:
+            check_question(question.text, self.settings.answer.max_question_characters)
+        if arm in {"ft", "rag+ft"} and self.adapter is None:
+            raise NotFoundError(
+                f"arm {arm!r} needs a tuned adapter and there is none", next_command="deskmate train"
+            )
+        began = time.perf_counter()
+        found = self._search(questions) if arm in {"rag", "rag+ft"} else [None] * len(questions)
+        seconds = time.perf_counter() - began
+        return [
+            self._compose(question, passages, arm, options, seconds)
+            for question, passages in zip(questions, found, strict=True)
+        ]
+
+    def _search(self, questions: Sequence[Question]) -> list[tuple[Passage, ...] | None]:
+        if self.searcher is None:
+            raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
+        pool = max(self.settings.search.top_k, 2 * self.settings.answer.context_passages)
+        return [*self.searcher.search_many([search_query(question) for question in questions], pool)]
+
+    def _compose(
+        self,
+        question: Question,
+        found: tuple[Passage, ...] | None,
+        arm: Arm,
+        options: GenerationOptions,
+        seconds: float,
+    ) -> _Prepared:
+        language = detect_language(question.text)
+        answer = self.settings.answer
+        passages: tuple[Passage, ...] = ()
+        is_covered = True
+        if found is not None:
+            passages = choose_context(
+                found,
+                self.engine.count_tokens,
+                max_passages=answer.context_passages,
+                max_tokens=answer.context_tokens,
+            )
+            is_covered = self._is_covered(question, found)
+        history = question.history[-2 * answer.history_turns :] if answer.history_turns else ()
+        request = GenerationRequest(
+            messages=answer_messages(
+                question.text, language, passages if found is not None else None, history
+            ),
+            adapter=self.adapter if arm in {"ft", "rag+ft"} else None,
+            max_new_tokens=options.max_new_tokens or self.settings.engine.max_new_tokens,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            seed=options.seed,
+            stop=options.stop,
+        )
+        return _Prepared(
+            id=random_id("ans"),
+            question=question,
+            arm=arm,
+            language=language,
+            passages=passages,
+            request=request if is_covered else None,
+            retrieve_seconds=seconds,
+        )
+
+    def _is_covered(self, question: Question, found: tuple[Passage, ...]) -> bool:
+        if self.searcher is None or not found:
+            return False
+        if self.searcher.unknown_codes(question.text):
+            return False
+        score = self.searcher.evidence(search_query(question), found)
+        return score >= self.settings.answer.evidence_threshold
+
+    def _generate(
+        self, prepared: _Prepared, request: GenerationRequest, began: float
+    ) -> Iterator[AnswerEvent]:
+        pieces: list[str] = []
+        first = 0.0
+        usage = Usage()
+        events = self.engine.stream(request)
+        try:
+            for event in events:
+                if isinstance(event, TextDelta):
+                    first = first or time.perf_counter() - began
+                    pieces.append(event.text)
+                    yield AnswerText(text=event.text)
+                elif isinstance(event, StreamEnd):
+                    usage = event.usage
+        finally:
+            close = getattr(events, "close", None)
+            if close is not None:
+                close()
+        yield AnswerDone(answer=_finish(prepared, "".join(pieces), usage, began, first))
+
+
+def check_question(text: str, limit: int) -> None:
+    """Refuse what is no question.
+
+    Raises:
+        InputError: it is empty, longer than ``limit`` characters, or holds control characters.
+    """
+    if not text.strip():
+        raise InputError("the question is empty")
+    if len(text) > limit:
+        raise InputError(f"the question has {len(text)} characters, at most {limit} are read")
+    if _NOT_TEXT.search(text):
+        raise InputError("the question is not text: it holds control characters or broken UTF-8")
+
+
+def search_query(question: Question) -> str:
+    """Return what is searched for: the question, with the person's last turn before a short one.
+
+    A follow-up such as "and the other model?" means nothing by itself.
+    """
+    asked = [turn.content for turn in question.history if turn.role == "user"]
+    return f"{asked[-1]}\n{question.text}" if asked else question.text
+
+
+def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
+    has_context = row.arm in {"rag", "rag+ft"}
+    abstained = is_abstention(text, row.language)
+    checked, citations = (text.strip(), ()) if abstained or not has_context else cite(text, row.passages)
+    timings = {"retrieve": row.retrieve_seconds, "total": time.perf_counter() - began}
+    if first is not None:
+        timings["first_token"] = first
+    return Answer(
+        id=row.id,
+        question=row.question.text,
+        text=checked,
+        abstained=abstained,
+        citations=citations,
+        passages=row.passages,
+        arm=row.arm,
+        language=row.language,
+        timings={name: round(seconds, 4) for name, seconds in timings.items()},
+        usage=usage,
+    )
