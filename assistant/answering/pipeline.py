@@ -19,6 +19,7 @@ from assistant.core.prompts import answer_messages, not_covered
 from assistant.core.records import Answer, Arm, Passage, Record, Usage
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
+from indexing.codes import UnknownCode
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]")
 
@@ -35,7 +36,7 @@ class PassageSource(Protocol):
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         """Return how well the passages cover the query, from 0 to 1."""
 
-    def unknown_codes(self, question: str) -> tuple[str, ...]:
+    def unknown_codes(self, question: str) -> tuple[UnknownCode, ...]:
         """Return codes of the question that look like the collection's own and are none of them."""
 
 

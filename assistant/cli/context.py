@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -20,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+
+if TYPE_CHECKING:
+    from assistant.answering.opening import Resources
 
 from assistant.core.environment import prepare_environment
 from assistant.core.home import Home
@@ -57,6 +60,13 @@ class Context:
     def home(self) -> Home:
         """The data folder, made if it was not there."""
         return Home.from_environment().make()
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Database, embedder and engine, opened when first used."""
+        from assistant.answering.opening import Resources
+
+        return Resources(self.home, self.settings)
 
     def progress(self) -> TerminalProgress:
         """Return new progress bars on standard error."""

@@ -1,0 +1,164 @@
+"""``deskmate ask``: a question, or a file of them, answered with citations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assistant.cli.context import Context, pass_context, print_json
+from assistant.core.errors import InputError
+from assistant.core.records import ARMS, Answer, Arm, Citation, Message, Record
+
+if TYPE_CHECKING:
+    from assistant.answering.pipeline import Pipeline
+
+BATCH = 32
+
+
+class BatchRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A row of a batch file; unknown fields are ignored."""
+
+    id: str
+    question: str
+    history: tuple[Message, ...] = ()
+
+
+@click.command()
+@click.argument("question", required=False)
+@click.option("--collection", default="default", show_default=True, help="Name of the collection.")
+@click.option("--arm", type=click.Choice(ARMS), help="How to answer; by default the best arm that is there.")
+@click.option(
+    "--batch",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A JSON Lines file of {id, question, history?}; prints one JSON line a row.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_context
+def ask(
+    context: Context,
+    question: str | None,
+    collection: str,
+    arm: Arm | None,
+    batch: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Answer QUESTION from a collection's documents, with citations; "-" reads it from standard input."""
+    if (question is None) == (batch is None):
+        raise click.UsageError("give a QUESTION or --batch FILE")
+    needs_index = arm in {None, "rag", "rag+ft"}
+    if batch is not None:
+        _ask_batch(context.resources.pipeline(collection, needs_index=needs_index), batch, arm)
+        return
+    text = _read_standard_input() if question == "-" else question or ""
+    from assistant.answering.pipeline import check_question
+
+    check_question(text, context.settings.answer.max_question_characters)
+    pipeline = context.resources.pipeline(collection, needs_index=needs_index)
+    if as_json:
+        from assistant.answering.events import Question
+
+        print_json(answer_json(pipeline.answer(Question(text=text), arm)))
+    else:
+        show_answer(pipeline, text, arm)
+
+
+def show_answer(pipeline: Pipeline, text: str, arm: Arm | None = None) -> Answer:
+    """Stream an answer to the terminal and print its citations; return it."""
+    from assistant.answering.events import AnswerDone, AnswerText, Question
+
+    streamed = ""
+    for event in pipeline.stream(Question(text=text), arm):
+        if isinstance(event, AnswerText):
+            streamed += event.text
+            sys.stdout.write(event.text)
+            sys.stdout.flush()
+        elif isinstance(event, AnswerDone):
+            answer = event.answer
+    click.echo("")
+    if answer.text != streamed.strip() and not answer.abstained:
+        click.echo(f"checked: {answer.text}")
+    for citation in answer.citations:
+        click.echo(click.style(describe_citation(citation), dim=True))
+    first, total = answer.timings.get("first_token", 0.0), answer.timings["total"]
+    click.echo(click.style(f"{answer.arm} · first word {first:.1f} s · {total:.1f} s", dim=True), err=True)
+    return answer
+
+
+def describe_citation(citation: Citation) -> str:
+    """Return a citation in one line: number, document, version, page or section, quote."""
+    page = f", p. {citation.page}" if citation.page is not None else ""
+    section = f", {citation.heading_path[-1]}" if citation.heading_path else ""
+    quote = " ".join(citation.quote.split())
+    return f"[{citation.number}] {citation.document} v{citation.version}{page}{section}: “{quote}”"
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Return what ``ask --json`` prints."""
+    return {
+        "answer": answer.text,
+        "abstained": answer.abstained,
+        "citations": [
+            {
+                "number": citation.number,
+                "document": citation.document,
+                "version": citation.version,
+                "page": citation.page,
+                "quote": citation.quote,
+                "heading_path": citation.heading_path,
+                "chunk_id": citation.chunk_id,
+            }
+            for citation in answer.citations
+        ],
+        "arm": answer.arm,
+        "timings": answer.timings,
+    }
+
+
+def _ask_batch(pipeline: Pipeline, file: Path, arm: Arm | None) -> None:
+    for rows in _batches(file):
+        for row, answer in zip(rows, _answer_rows(pipeline, rows, arm), strict=True):
+            print_json({"id": row.id, **answer})
+
+
+def _answer_rows(pipeline: Pipeline, rows: list[BatchRow], arm: Arm | None) -> list[dict[str, Any]]:
+    """Answer rows together; where one is bad, each alone, so that a bad row only fails itself."""
+    from assistant.answering.events import Question
+
+    questions = [Question(text=row.question, history=row.history) for row in rows]
+    try:
+        return [answer_json(answer) for answer in pipeline.answer_many(questions, arm)]
+    except InputError:
+        return [_answer_alone(pipeline, question, arm) for question in questions]
+
+
+def _answer_alone(pipeline: Pipeline, question: Any, arm: Arm | None) -> dict[str, Any]:
+    try:
+        return answer_json(pipeline.answer(question, arm))
+    except InputError as error:
+        return {"error": error.message}
+
+
+def _batches(file: Path) -> Iterator[list[BatchRow]]:
+    from assistant.core.jsonl import read_jsonl
+
+    rows: list[BatchRow] = []
+    for row in read_jsonl(file, BatchRow):
+        rows.append(row)
+        if len(rows) == BATCH:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _read_standard_input() -> str:
+    raw = sys.stdin.buffer.read(1 << 20)
+    try:
+        return raw.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise InputError("the question is not text: it is not UTF-8") from error

@@ -1,0 +1,180 @@
+"""Grounded examples: a context as in service, with several questions about it.
+
+The context of an anchor question comes from the same search and the same budget as in service, so
+the distractors are those that the model will meet. Pairs whose chunk stands in the context are
+asked too; so is, in balance, what the context does not hold:
+
+- the anchor itself with its passage taken out (near misses stay),
+- a model or code that does not exist put in the place of one that does,
+- what manuals of this kind do not tell.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from assistant.core.context import choose_context
+from assistant.core.language import Language
+from assistant.core.prompts import answer_messages, not_covered
+from assistant.core.records import Example, Passage
+from assistant.core.sentences import support
+from assistant.core.settings import AnswerSettings, SynthSettings
+from training.dataset import make_example
+from training.pairs import Pair
+from training.wording import read_list
+
+ORACLE_SHARE = 0.85
+BRANCHES = 6
+UNCOVERED_SHARE = 0.5
+MAX_SUPPORT_OF_ABSENT = 0.6
+MIN_SUPPORT_OF_PRESENT = 0.8
+_MODEL_OR_CODE = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,3}-?\d{1,3}(?![\dA-Za-z-])")
+
+
+class PassageSource(Protocol):
+    """What contexts are made with; ``indexing.search.Searcher`` is the real one."""
+
+    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+        """Return the best passages for each query."""
+
+
+def grounded_examples(
+    pairs: Sequence[Pair],
+    searcher: PassageSource,
+    count_tokens: Callable[[str], int],
+    answer: AnswerSettings,
+    synth: SynthSettings,
+) -> list[Example]:
+    """Return examples in groups that share a context; ``synth.grounded_groups`` groups."""
+    rng = random.Random(synth.seed)
+    anchors = spread(pairs, synth.grounded_groups, rng)
+    found = searcher.search_many([pair.question for pair in anchors], 2 * answer.context_passages)
+    names = sorted({match for pair in pairs for match in _MODEL_OR_CODE.findall(pair.question)})
+    examples: list[Example] = []
+    for anchor, passages in zip(anchors, found, strict=True):
+        has_oracle = rng.random() < ORACLE_SHARE
+        usable = [p for p in passages if has_oracle or p.chunk.id != anchor.chunk.id]
+        context = choose_context(
+            usable, count_tokens, max_passages=answer.context_passages, max_tokens=answer.context_tokens
+        )
+        asked = _ask(anchor, pairs, context, names, rng)
+        messages = [(question, target, pair) for question, target, pair in asked]
+        examples.extend(
+            make_example(
+                recipe="grounded" if pair else "uncovered",
+                language=anchor.chunk.language,
+                messages=answer_messages(question, anchor.chunk.language, context),
+                answer=target,
+                chunks=(pair.chunk,) if pair else (),
+                teacher=pair.teacher if pair else "rules",
+            )
+            for question, target, pair in messages
+        )
+    return examples
+
+
+def spread(pairs: Sequence[Pair], count: int, rng: random.Random) -> list[Pair]:
+    """Choose pairs in turn over chunks, so that a chunk with many rows does not crowd out the others."""
+    by_chunk: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_chunk.setdefault(pair.chunk.id, []).append(pair)
+    queues = list(by_chunk.values())
+    rng.shuffle(queues)
+    for queue in queues:
+        rng.shuffle(queue)
+    chosen: list[Pair] = []
+    while queues and len(chosen) < count:
+        chosen.extend(queue.pop() for queue in queues[: count - len(chosen)])
+        queues = [queue for queue in queues if queue]
+    return chosen
+
+
+def _ask(
+    anchor: Pair,
+    pairs: Sequence[Pair],
+    context: tuple[Passage, ...],
+    names: Sequence[str],
+    rng: random.Random,
+) -> list[tuple[str, str, Pair | None]]:
+    """Return (question, target, pair or None) for one context."""
+    language = anchor.chunk.language
+    numbers = {passage.chunk.id: number for number, passage in enumerate(context, 1)}
+    inside = [pair for pair in pairs if pair.chunk.id in numbers and pair is not anchor]
+    rng.shuffle(inside)
+    chosen = [pair for pair in [anchor, *inside] if pair.chunk.id in numbers][:BRANCHES]
+    asked: list[tuple[str, str, Pair | None]] = [
+        (pair.question, with_mark(pair.answer, numbers[pair.chunk.id]), pair) for pair in chosen
+    ]
+    absent = _absent(anchor, pairs, context, names, rng)
+    wanted = max(1, round(UNCOVERED_SHARE * len(asked)))
+    refusal = not_covered(language)
+    asked.extend((question, refusal, None) for question in absent[:wanted])
+    return asked
+
+
+def _absent(
+    anchor: Pair,
+    pairs: Sequence[Pair],
+    context: tuple[Passage, ...],
+    names: Sequence[str],
+    rng: random.Random,
+) -> list[str]:
+    """Return questions that the context does not answer, the hard ones first."""
+    language = anchor.chunk.language
+    text = "\n".join(passage.chunk.text for passage in context)
+    shown = {passage.chunk.id for passage in context}
+    hard = [anchor.question] if anchor.chunk.id not in shown and not _holds(text, anchor) else []
+    same = [pair for pair in pairs if pair.chunk.language == language]
+    swapped = _swap_names([pair for pair in same if pair.chunk.id in shown], names, text, rng)
+    others = [pair for pair in rng.sample(same, min(20, len(same))) if pair.chunk.id not in shown]
+    near = [pair.question for pair in others if not _holds(text, pair)]
+    generic = [question for question in _generic(language, names, rng) if support(question, text) < 1]
+    mixed = [question for trio in zip(swapped, generic, near, strict=False) for question in trio]
+    return list(dict.fromkeys([*hard, *mixed, *swapped, *generic, *near]))
+
+
+def _holds(text: str, pair: Pair) -> bool:
+    return support(pair.answer, text) >= MAX_SUPPORT_OF_ABSENT
+
+
+def _swap_names(pairs: Sequence[Pair], names: Sequence[str], text: str, rng: random.Random) -> list[str]:
+    """Return questions with a model or code that exists nowhere: "E-14" becomes a code no manual has."""
+    swapped = []
+    for pair in rng.sample(pairs, min(6, len(pairs))):
+        match = _MODEL_OR_CODE.search(pair.question)
+        if match is None:
+            continue
+        made_up = _made_up(match.group(), names, rng)
+        if made_up and made_up not in text:
+            swapped.append(pair.question.replace(match.group(), made_up))
+    return swapped
+
+
+def _made_up(name: str, names: Sequence[str], rng: random.Random) -> str | None:
+    digits = re.search(r"\d+", name)
+    if digits is None:
+        return None
+    width = len(digits.group())
+    for _ in range(20):
+        number = str(rng.randrange(1, 10**width)).zfill(width)
+        candidate = name.replace(digits.group(), number)
+        if candidate not in names:
+            return candidate
+    return None
+
+
+def _generic(language: Language, names: Sequence[str], rng: random.Random) -> list[str]:
+    models = [name for name in names if "-" not in name] or [""]
+    lines = list(read_list("uncovered", language))
+    rng.shuffle(lines)
+    return [line.replace("$model", rng.choice(models)) for line in lines[:3]]
+
+
+def with_mark(answer: str, number: int) -> str:
+    """Return the answer with its passage's number before the last full stop, as in service."""
+    body = answer.rstrip("。.!?！？；")
+    stop = answer[len(body) :] or ("。" if body and body[-1] > "\u2e7f" else ".")
+    return f"{body}[{number}]{stop}" if body and body[-1] > "\u2e7f" else f"{body} [{number}]{stop}"

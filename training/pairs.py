@@ -1,0 +1,159 @@
+"""Question and answer pairs that rules make from the corpus: table rows, codes, tickets, dialogues.
+
+Rules never invent: every value of an answer stands verbatim in its chunk. A small teacher is better
+spent on wording questions than on facts.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from importlib import resources
+
+from assistant.core.errors import InputError
+from assistant.core.language import Language
+from assistant.core.records import Chunk, Record
+
+_CELL_BORDER = " · "
+_CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
+# "- E-14" and "E-14" alike; a cell is "header: value"
+_CELL = re.compile(r"(?P<header>[^:：]{1,60})[:：]\s*(?P<value>.+)", re.DOTALL)
+_TICKET_QUESTION = re.compile(
+    r"^(?:question|customer|problem|subject|问题|客户|现象)[:：]\s*(.+)$", re.IGNORECASE | re.MULTILINE
+)
+_TICKET_ANSWER = re.compile(
+    r"^(?:resolution|answer|solution|解决(?:方案|办法)?|处理|答复)[:：]\s*(.+)$", re.IGNORECASE | re.MULTILINE
+)
+MAX_VALUE_CHARACTERS = 220
+
+
+class Pair(Record, frozen=True, kw_only=True):
+    """A question whose answer stands in one chunk.
+
+    Attributes:
+        question: as a person may ask.
+        answer: short, true by the chunk.
+        chunk: where the answer stands.
+        recipe: what made it: ``table``, ``ticket``, ``dialogue``, ``sentence``.
+        teacher: ``rules``, ``tickets`` or an engine's name.
+    """
+
+    question: str
+    answer: str
+    chunk: Chunk
+    recipe: str
+    teacher: str = "rules"
+
+
+class Pattern(Record, frozen=True, kw_only=True):
+    """Wording of a table question and its answer, with ``$key``, ``$header``, ``$value`` and ``$where``."""
+
+    kind: str
+    question: str
+    answer: str
+
+
+def load_patterns(language: Language) -> tuple[Pattern, ...]:
+    """Read ``templates/table_patterns.LANGUAGE.txt``: ``kind | question | answer`` a line.
+
+    Raises:
+        InputError: a line is not of that form.
+    """
+    file = resources.files("training").joinpath("templates", f"table_patterns.{language}.txt")
+    patterns = []
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        parts = [part.strip() for part in line.split("|")]
+        if len(parts) != 3:  # noqa: PLR2004 - the three columns of the file
+            raise InputError(f"table_patterns.{language}.txt, line {number}: not 'kind | question | answer'")
+        patterns.append(Pattern(kind=parts[0], question=parts[1], answer=parts[2]))
+    return tuple(patterns)
+
+
+def table_pairs(chunk: Chunk, rng: random.Random, wordings: int) -> Iterator[Pair]:
+    """Yield pairs for each value of each row of a table chunk, in up to ``wordings`` wordings."""
+    where = chunk.heading_path[-1] if chunk.heading_path else ""
+    patterns = load_patterns(chunk.language)
+    for row in table_rows(chunk.text):
+        (_, key), *cells = row
+        for header, value in cells:
+            kind = column_kind(key, header)
+            fitting = [pattern for pattern in patterns if pattern.kind == kind]
+            for pattern in rng.sample(fitting, min(wordings, len(fitting))):
+                filled = {"key": key, "header": _lower(header), "value": value, "where": where}
+                yield Pair(
+                    question=_fill(pattern.question, filled),
+                    answer=_fill(pattern.answer, filled),
+                    chunk=chunk,
+                    recipe="table",
+                )
+
+
+def table_rows(text: str) -> list[list[tuple[str, str]]]:
+    """Return the rows of a table chunk as (header, value) cells; rows without a value are left out."""
+    rows = []
+    for line in text.splitlines():
+        cells = []
+        for piece in line.split(_CELL_BORDER):
+            match = _CELL.fullmatch(piece.strip())
+            if match and len(match["value"]) <= MAX_VALUE_CHARACTERS:
+                cells.append((match["header"].strip(), match["value"].strip()))
+        if len(cells) > 1:
+            rows.append(cells)
+    return rows
+
+
+def column_kind(key: str, header: str) -> str:
+    """Return which patterns fit a column: a fault code's meaning, cause, remedy, reset, or a value."""
+    lowered = header.lower()
+    if _CODE.fullmatch(key):
+        for kind, words in _CODE_COLUMNS.items():
+            if any(word in lowered for word in words):
+                return kind
+    return "model" if _CODE.fullmatch(header) else "value"
+
+
+_CODE_COLUMNS = {
+    "meaning": ("meaning", "description", "fault", "含义", "说明", "故障名"),
+    "cause": ("cause", "reason", "原因"),
+    "remedy": ("remedy", "action", "solution", "fix", "措施", "处理", "排除", "解决"),
+    "reset": ("reset", "clear", "复位", "清除"),
+}
+
+
+def ticket_pairs(chunk: Chunk) -> Iterator[Pair]:
+    """Yield the pair of a ticket chunk, or of a dialogue: the customer's first words and the resolution."""
+    question, answer = _TICKET_QUESTION.search(chunk.text), _TICKET_ANSWER.search(chunk.text)
+    if question and answer:
+        yield Pair(
+            question=question.group(1).strip(),
+            answer=answer.group(1).strip(),
+            chunk=chunk,
+            recipe=chunk.kind,
+            teacher="tickets",
+        )
+
+
+def rule_pairs(chunks: Sequence[Chunk], seed: int, wordings: int = 2) -> list[Pair]:
+    """Return all pairs that rules make from the chunks, in the chunks' order."""
+    rng = random.Random(seed)
+    pairs: list[Pair] = []
+    for chunk in chunks:
+        if chunk.kind in {"ticket", "dialogue"}:
+            pairs.extend(ticket_pairs(chunk))
+        else:
+            pairs.extend(table_pairs(chunk, rng, wordings))
+    return pairs
+
+
+def _fill(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"${name}", value.rstrip("。."))
+    return text
+
+
+def _lower(header: str) -> str:
+    """Return the header as it stands inside a sentence; names in capitals keep them."""
+    return header if header.isupper() or _CODE.fullmatch(header) else header[:1].lower() + header[1:]
