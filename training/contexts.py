@@ -20,7 +20,7 @@ from assistant.core.context import choose_context
 from assistant.core.language import Language
 from assistant.core.prompts import answer_messages, not_covered
 from assistant.core.records import Example, Passage
-from assistant.core.sentences import support
+from assistant.core.sentences import place_marks, support
 from assistant.core.settings import AnswerSettings, SynthSettings
 from training.dataset import make_example
 from training.pairs import Pair
@@ -28,9 +28,10 @@ from training.wording import read_list
 
 ORACLE_SHARE = 0.85
 BRANCHES = 6
-UNCOVERED_SHARE = 0.5
+UNCOVERED_SHARE = 0.35
 MAX_SUPPORT_OF_ABSENT = 0.6
 MIN_SUPPORT_OF_PRESENT = 0.8
+_MODEL = re.compile(r"(?:models?|fits|机型|型号)\s*[:：]\s*([A-Z]{1,4}-?\d{1,4})", re.IGNORECASE)
 _MODEL_OR_CODE = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,3}-?\d{1,3}(?![\dA-Za-z-])")
 
 
@@ -106,7 +107,7 @@ def _ask(
     rng.shuffle(inside)
     chosen = [pair for pair in [anchor, *inside] if pair.chunk.id in numbers][:BRANCHES]
     asked: list[tuple[str, str, Pair | None]] = [
-        (pair.question, with_mark(pair.answer, numbers[pair.chunk.id]), pair) for pair in chosen
+        (pair.question, place_marks(pair.answer, [numbers[pair.chunk.id]]), pair) for pair in chosen
     ]
     absent = _absent(anchor, pairs, context, names, rng)
     wanted = max(1, round(UNCOVERED_SHARE * len(asked)))
@@ -131,7 +132,7 @@ def _absent(
     swapped = _swap_names([pair for pair in same if pair.chunk.id in shown], names, text, rng)
     others = [pair for pair in rng.sample(same, min(20, len(same))) if pair.chunk.id not in shown]
     near = [pair.question for pair in others if not _holds(text, pair)]
-    generic = [question for question in _generic(language, names, rng) if support(question, text) < 1]
+    generic = _generic(language, models_of(same), rng)
     mixed = [question for trio in zip(swapped, generic, near, strict=False) for question in trio]
     return list(dict.fromkeys([*hard, *mixed, *swapped, *generic, *near]))
 
@@ -166,15 +167,13 @@ def _made_up(name: str, names: Sequence[str], rng: random.Random) -> str | None:
     return None
 
 
-def _generic(language: Language, names: Sequence[str], rng: random.Random) -> list[str]:
-    models = [name for name in names if "-" not in name] or [""]
-    lines = list(read_list("uncovered", language))
-    rng.shuffle(lines)
-    return [line.replace("$model", rng.choice(models)) for line in lines[:3]]
+def models_of(pairs: Sequence[Pair]) -> list[str]:
+    """Return the models that the pairs' chunks name in a column or field of that name."""
+    return sorted({match.group(1) for pair in pairs for match in _MODEL.finditer(pair.chunk.text)})
 
 
-def with_mark(answer: str, number: int) -> str:
-    """Return the answer with its passage's number before the last full stop, as in service."""
-    body = answer.rstrip("。.!?！？；")
-    stop = answer[len(body) :] or ("。" if body and body[-1] > "\u2e7f" else ".")
-    return f"{body}[{number}]{stop}" if body and body[-1] > "\u2e7f" else f"{body} [{number}]{stop}"
+def _generic(language: Language, models: Sequence[str], rng: random.Random) -> list[str]:
+    if not models:
+        return []
+    lines = rng.sample(read_list("uncovered", language), 3)
+    return [line.replace("$model", rng.choice(models)) for line in lines]

@@ -47,7 +47,7 @@ class Pair(Record, frozen=True, kw_only=True):
 
 
 class Pattern(Record, frozen=True, kw_only=True):
-    """Wording of a table question and its answer, with ``$key``, ``$header``, ``$value`` and ``$where``."""
+    """Wording of a table question and its answer, with ``$key``, ``$header``, ``$value``, ``$label``."""
 
     kind: str
     question: str
@@ -74,21 +74,57 @@ def load_patterns(language: Language) -> tuple[Pattern, ...]:
 
 def table_pairs(chunk: Chunk, rng: random.Random, wordings: int) -> Iterator[Pair]:
     """Yield pairs for each value of each row of a table chunk, in up to ``wordings`` wordings."""
-    where = chunk.heading_path[-1] if chunk.heading_path else ""
     patterns = load_patterns(chunk.language)
     for row in table_rows(chunk.text):
         (_, key), *cells = row
+        label = _label(key, cells)
         for header, value in cells:
-            kind = column_kind(key, header)
+            if label and value in label:
+                continue
+            kind = "named" if label else column_kind(key, header)
             fitting = [pattern for pattern in patterns if pattern.kind == kind]
+            filled = {"key": key, "header": _lower(header), "value": value, "label": label}
             for pattern in rng.sample(fitting, min(wordings, len(fitting))):
-                filled = {"key": key, "header": _lower(header), "value": value, "where": where}
-                yield Pair(
-                    question=_fill(pattern.question, filled),
-                    answer=_fill(pattern.answer, filled),
-                    chunk=chunk,
-                    recipe="table",
-                )
+                question, answer = _fill(pattern.question, filled), _fill(pattern.answer, filled)
+                yield Pair(question=question, answer=answer, chunk=chunk, recipe="table")
+        if _CODE.fullmatch(key) and not label:
+            yield from _whole_row(chunk, key, cells, [p for p in patterns if p.kind == "code"], rng)
+
+
+def _whole_row(
+    chunk: Chunk,
+    key: str,
+    cells: Sequence[tuple[str, str]],
+    patterns: Sequence[Pattern],
+    rng: random.Random,
+) -> Iterator[Pair]:
+    """Yield one pair that tells all that a row says of a code."""
+    pattern = rng.choice(patterns)
+    joint = "；" if chunk.language == "zh" else "; "
+    value = joint.join(f"{_lower(header)}: {value.rstrip('。.')}" for header, value in cells)
+    filled = {"key": key, "value": value}
+    if len(value) <= MAX_VALUE_CHARACTERS:
+        question, answer = _fill(pattern.question, filled), _fill(pattern.answer, filled)
+        yield Pair(question=question, answer=answer, chunk=chunk, recipe="table")
+
+
+def _label(key: str, cells: Sequence[tuple[str, str]]) -> str:
+    """Return what people call the row of a part number: its name and model; empty where it has no name."""
+    named = {
+        kind: value
+        for kind, words in _NAME_COLUMNS.items()
+        for header, value in cells
+        if header.lower() in words
+    }
+    if not _CODE.fullmatch(key.replace("-", "", 1)) or "name" not in named:
+        return ""
+    return f"{named['name']} ({named['model']})" if "model" in named else named["name"]
+
+
+_NAME_COLUMNS = {
+    "name": ("name", "part", "designation", "名称", "品名", "零件名称"),
+    "model": ("model", "for model", "fits", "机型", "型号", "适用机型"),
+}
 
 
 def table_rows(text: str) -> list[list[tuple[str, str]]]:

@@ -63,7 +63,10 @@ def tokenize_example(example: Example, tokenizer: Any) -> tuple[list[int], int]:
 def make_packs(examples: Sequence[Example], tokenizer: Any, max_tokens: int) -> list[Pack]:
     """Pack examples with the same system message together, in the order of their first appearance.
 
-    An example longer than ``max_tokens`` gets a pack of its own.
+    Args:
+        examples: what to pack.
+        tokenizer: the base model's.
+        max_tokens: most tokens of a pack's branches together; a longer branch gets a pack of its own.
     """
     groups: dict[str, list[tuple[list[int], int]]] = {}
     for example in examples:
@@ -75,12 +78,12 @@ def _pack_group(rows: list[tuple[list[int], int]], max_tokens: int) -> list[Pack
     prefix_length = _common_prefix(rows)
     packs: list[Pack] = []
     branches: list[Branch] = []
-    used = prefix_length
+    used = 0
     for ids, answer_start in rows:
         branch = Branch(ids=tuple(ids[prefix_length:]), answer_start=answer_start - prefix_length)
         if branches and used + len(branch.ids) > max_tokens:
             packs.append(Pack(prefix=tuple(rows[0][0][:prefix_length]), branches=tuple(branches)))
-            branches, used = [], prefix_length
+            branches, used = [], 0
         branches.append(branch)
         used += len(branch.ids)
     packs.append(Pack(prefix=tuple(rows[0][0][:prefix_length]), branches=tuple(branches)))

@@ -6,7 +6,7 @@ import itertools
 import re
 
 from assistant.core.records import Citation, Passage
-from assistant.core.sentences import Span, split_sentences, support
+from assistant.core.sentences import Span, place_marks, split_sentences, support
 
 # also the forms that models slip into: full-width brackets, "[1, 2]", "[1][2]"
 _MARK = re.compile(r"\s*[\[【［]\s*(\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)\s*[\]】］]")
@@ -36,7 +36,7 @@ def cite(text: str, passages: tuple[Passage, ...]) -> tuple[str, tuple[Citation,
         good = _good_numbers(claim, _marked(sentence.text), passages)
         for number in good:
             claims.setdefault(number, []).append(claim)
-        pieces.append(_with_marks(claim, good))
+        pieces.append(place_marks(claim, good))
         end = sentence.end
     pieces.append(text[end:])
     citations = tuple(
@@ -115,13 +115,3 @@ def _good_numbers(claim: str, marked: list[int], passages: tuple[Passage, ...]) 
 
 def _evidence(passage: Passage) -> str:
     return " ".join((*passage.chunk.heading_path, passage.chunk.text))
-
-
-def _with_marks(claim: str, numbers: list[int]) -> str:
-    marks = "".join(f"[{number}]" for number in numbers)
-    if not marks:
-        return claim
-    body = claim.rstrip("。.!?！？；")
-    stop = claim[len(body) :]
-    space = "" if body and body[-1] > "\u2e7f" else " "
-    return f"{body}{space}{marks}{stop}"

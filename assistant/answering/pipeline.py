@@ -15,7 +15,7 @@ from assistant.core.errors import InputError, NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.language import Language, detect_language
 from assistant.core.progress import NoProgress, Progress
-from assistant.core.prompts import answer_messages, not_covered
+from assistant.core.prompts import answer_messages, not_covered, render
 from assistant.core.records import Answer, Arm, Passage, Record, Usage
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
@@ -51,7 +51,7 @@ class GenerationOptions(Record, frozen=True, kw_only=True):
 
 
 class _Prepared(Record, frozen=True, kw_only=True):
-    """A question with its context; without ``request`` the documents do not cover it."""
+    """A question with its context; without ``request`` the ``refusal`` is the answer."""
 
     id: str
     question: Question
@@ -59,6 +59,7 @@ class _Prepared(Record, frozen=True, kw_only=True):
     language: Language
     passages: tuple[Passage, ...]
     request: GenerationRequest | None
+    refusal: str
     retrieve_seconds: float
 
 
@@ -108,9 +109,8 @@ class Pipeline:
         )
         yield PassagesFound(passages=prepared.passages, citations=citations)
         if prepared.request is None:
-            text = not_covered(prepared.language)
-            yield AnswerText(text=text)
-            yield AnswerDone(answer=_finish(prepared, text, Usage(), began, 0.0))
+            yield AnswerText(text=prepared.refusal)
+            yield AnswerDone(answer=_finish(prepared, prepared.refusal, Usage(), began, 0.0))
             return
         yield from self._generate(prepared, prepared.request, began)
 
@@ -138,7 +138,7 @@ class Pipeline:
         answers = []
         for row in prepared:
             done = by_id.get(row.id)
-            text = done.text if done else not_covered(row.language)
+            text = done.text if done else row.refusal
             answers.append(_finish(row, text, done.usage if done else Usage(), began, None))
             told.advance()
         return answers
@@ -177,7 +177,7 @@ class Pipeline:
         language = detect_language(question.text)
         answer = self.settings.answer
         passages: tuple[Passage, ...] = ()
-        is_covered = True
+        refusal = ""
         if found is not None:
             passages = choose_context(
                 found,
@@ -185,7 +185,7 @@ class Pipeline:
                 max_passages=answer.context_passages,
                 max_tokens=answer.context_tokens,
             )
-            is_covered = self._is_covered(question, found)
+            refusal = self._refusal(question, found, language)
         history = question.history[-2 * answer.history_turns :] if answer.history_turns else ()
         request = GenerationRequest(
             messages=answer_messages(
@@ -204,17 +204,22 @@ class Pipeline:
             arm=arm,
             language=language,
             passages=passages,
-            request=request if is_covered else None,
+            request=None if refusal else request,
+            refusal=refusal,
             retrieve_seconds=seconds,
         )
 
-    def _is_covered(self, question: Question, found: tuple[Passage, ...]) -> bool:
+    def _refusal(self, question: Question, found: tuple[Passage, ...], language: Language) -> str:
+        """Return what to say where the documents do not cover the question, empty where they do."""
         if self.searcher is None or not found:
-            return False
-        if self.searcher.unknown_codes(question.text):
-            return False
+            return not_covered(language)
+        unknown = self.searcher.unknown_codes(question.text)
+        if unknown:
+            nearest = [code for row in unknown for code in row.nearest]
+            codes = ", ".join(row.code for row in unknown)
+            return render("unknown_code", language, codes=codes, nearest=", ".join(nearest))
         score = self.searcher.evidence(search_query(question), found)
-        return score >= self.settings.answer.evidence_threshold
+        return "" if score >= self.settings.answer.evidence_threshold else not_covered(language)
 
     def _generate(
         self, prepared: _Prepared, request: GenerationRequest, began: float
@@ -263,7 +268,7 @@ def search_query(question: Question) -> str:
 
 def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
     has_context = row.arm in {"rag", "rag+ft"}
-    abstained = is_abstention(text, row.language)
+    abstained = row.request is None or is_abstention(text, row.language)
     checked, citations = (text.strip(), ()) if abstained or not has_context else cite(text, row.passages)
     timings = {"retrieve": row.retrieve_seconds, "total": time.perf_counter() - began}
     if first is not None:

@@ -73,11 +73,15 @@ def answer_messages(
         question: as asked.
         language: to answer in.
         passages: the context; None asks without documents (arms base and FT).
-        history: earlier turns.
+        history: earlier turns; system turns among them are added to the instructions.
     """
     if passages is None:
         system = render("closed_book", language)
     else:
         context = format_context(passages, language)
         system = render("grounded", language, context=context, not_covered=not_covered(language))
-    return (Message(role="system", content=system), *history, Message(role="user", content=question))
+    # many chat templates take one system message only, at the top
+    added = [turn.content for turn in history if turn.role == "system"]
+    turns = [turn for turn in history if turn.role != "system"]
+    instructions = Message(role="system", content="\n\n".join((system, *added)))
+    return (instructions, *turns, Message(role="user", content=question))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import NamedTuple
 
 # a full stop ends a sentence only before white space, so that "3.5 bar" and "v2.1" stay whole
@@ -13,8 +14,8 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
-        "a an and are as at be by can do does for from has have how i if in is it its my of on or our should that "
-        "the their there this to was we what when where which who why will with you your",
+        "a an and are as at be by can do does for from has have how i if in is it its my of on or our should "
+        "that the their there this to was we what when where which who why will with you your",
     )
 )
 
@@ -71,3 +72,12 @@ def support(claim: str, evidence: str) -> float:
     if not weight:
         return 0.0
     return (len(wanted & offered) + 2 * len(wanted_numbers & offered_numbers)) / weight
+
+
+def place_marks(sentence: str, marks: Sequence[int]) -> str:
+    """Return the sentence with ``[n]`` marks before its full stop; no space follows a Chinese character."""
+    if not marks:
+        return sentence
+    body = sentence.rstrip("。.!?！？；")
+    space = "" if body and body[-1] > "\u2e7f" else " "
+    return body + space + "".join(f"[{mark}]" for mark in marks) + sentence[len(body) :]

@@ -144,7 +144,7 @@ class TrainSettings(Section, frozen=True, kw_only=True):
         dropout: on the adapter's input.
         learning_rate: peak, after warm-up; linear decay to zero.
         epochs: passes over the dataset.
-        step_tokens: tokens of one optimiser step.
+        step_tokens: most tokens of one optimiser step, a shared context not counted.
         seed: of initialisation and order.
     """
 
@@ -153,7 +153,7 @@ class TrainSettings(Section, frozen=True, kw_only=True):
     dropout: Share = 0.0
     learning_rate: Annotated[float, Meta(gt=0)] = 8e-4
     epochs: Positive = 3
-    step_tokens: Positive = 2048
+    step_tokens: Positive = 448
     seed: int = 7
 
 

@@ -1,0 +1,57 @@
+# Deskmate: every habit of the project is a target here; .ci/run calls the same ones.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# on a machine without a GPU a plain torch wheel brings gigabytes of CUDA packages along where the package
+# index offers both; the exact version lets a local CPU wheel win
+TORCH := torch==2.13.0
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -q
+
+.PHONY: help setup demo serve test slow lint check fix bench clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
+	@touch $(STAMP)
+
+setup: $(STAMP) ## Make .venv and install everything; the command is .venv/bin/deskmate
+
+demo: setup ## The whole loop on the sample collection: index, tune, measure, answer
+	$(BIN)/deskmate demo
+
+serve: setup ## Serve the demo's collection with its page at http://127.0.0.1:8080/
+	$(BIN)/deskmate serve --collection demo
+
+test: setup ## All tests: the fast ones, then those with real small models
+	$(BIN)/deskmate models prepare
+	$(PYTEST) -m "not slow and not sglang and not gpu"
+	$(PYTEST) -m "slow and not sglang and not gpu"
+
+slow: setup ## The tests with real small models
+	$(BIN)/deskmate models prepare
+	$(PYTEST) -m "slow and not sglang and not gpu"
+
+lint: setup ## Format, ruff, mypy and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint ## Lint and the fast tests
+	$(PYTEST) -m "not slow and not sglang and not gpu and not browser"
+
+fix: setup ## Format and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Speed as a ratio: the local engine beside plain transformers, search without the model
+	$(BIN)/python -m assistant.engine.bench
+
+clean: ## Remove what was built; the data folder stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

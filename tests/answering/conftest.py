@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from assistant.core.records import Chunk, Passage
+from indexing.codes import UnknownCode
+
+
+class ListedPassages:
+    """A passage source over fixed passages: the same ones for every query."""
+
+    def __init__(self, *texts: str, evidence: float = 1.0, unknown: tuple[UnknownCode, ...] = ()) -> None:
+        self.passages = tuple(make_passage(text, place) for place, text in enumerate(texts))
+        self.queries: list[str] = []
+        self._evidence = evidence
+        self._unknown = unknown
+
+    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
+        return self.search_many([query], top_k)[0]
+
+    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+        self.queries += queries
+        return [self.passages[:top_k] for _ in queries]
+
+    def evidence(self, query: str, passages: Sequence[Passage]) -> float:
+        return self._evidence
+
+    def unknown_codes(self, question: str) -> tuple[UnknownCode, ...]:
+        return self._unknown
+
+
+def make_passage(text: str, place: int = 0, document: str = "manual.pdf") -> Passage:
+    chunk = Chunk(
+        id=f"c{place}",
+        document=document,
+        version=2,
+        position=place,
+        text=text,
+        page=place + 1,
+        heading_path=("Torques",),
+    )
+    return Passage(rank=place + 1, score=1.0 / (place + 1), chunk=chunk)
+
+
+@pytest.fixture
+def listed() -> type[ListedPassages]:
+    return ListedPassages
+
+
+@pytest.fixture
+def passage() -> object:
+    return make_passage
