@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal, Protocol
 
+from assistant.core.errors import EngineError
 from assistant.core.records import Message, Record, Usage
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -53,6 +54,14 @@ class StreamEnd(Record, frozen=True, kw_only=True):
     usage: Usage
 
 
+class PromptTooLong(EngineError):
+    """A prompt does not fit into the model's window."""
+
+    exit_code = 2
+    status = 400
+    slug = "prompt-too-long"
+
+
 class Engine(Protocol):
     """Generates text. Safe to call from several threads at once."""
 
@@ -65,14 +74,19 @@ class Engine(Protocol):
 
         Raises:
             NotFoundError: a request names an adapter that is not loaded.
+            PromptTooLong: a prompt does not fit into the model's window.
             EngineError: generation failed.
         """
 
-    def stream(self, request: GenerationRequest) -> Iterator[TextDelta | StreamEnd]:
+    def stream(self, request: GenerationRequest) -> Generator[TextDelta | StreamEnd, None, None]:
         """Generate one text piece by piece; closing the iterator cancels the generation.
+
+        The request is taken at once, so that these errors come from the call and not from the first
+        ``next``; an error in the midst of the generation comes from ``next``.
 
         Raises:
             NotFoundError: the request names an adapter that is not loaded.
+            PromptTooLong: the prompt does not fit into the model's window.
             EngineBusy: too many requests wait already.
             EngineError: generation failed.
         """

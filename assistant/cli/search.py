@@ -1,0 +1,120 @@
+"""``deskmate search``: from a query to passages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from assistant.cli.context import Context, pass_context, print_json
+from assistant.core.errors import InputError
+from assistant.core.jsonl import read_jsonl
+from assistant.core.records import Message, Passage, Record
+
+if TYPE_CHECKING:
+    from indexing.search import Searcher
+
+_BATCH = 64
+_EXCERPT = 400
+
+
+class BatchRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A row of a batch file; other fields are ignored."""
+
+    id: str
+    question: str
+    history: tuple[Message, ...] = ()
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--collection", default="default", show_default=True, help="What to search.")
+@click.option("--top-k", type=click.IntRange(1, 100), help="Most passages; default: [search] top_k.")
+@click.option(
+    "--batch",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help='Search for each row {"id", "question", "history"?} of a JSON Lines file; one JSON line a row.',
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_context
+def search(
+    context: Context,
+    query: str | None,
+    collection: str,
+    top_k: int | None,
+    file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Find the passages for QUERY."""
+    if (query is None) == (file is None):
+        raise click.UsageError("give either QUERY or --batch FILE")
+    searcher = open_searcher(context, collection)
+    if file is not None:
+        for row in _search_batch(searcher, file, top_k):
+            print_json(row)
+        return
+    passages = searcher.search(query or "", top_k)
+    if as_json:
+        print_json({"passages": [passage_row(passage) for passage in passages]})
+    else:
+        _show(passages)
+
+
+def open_searcher(context: Context, collection: str) -> Searcher:
+    """Open a collection for searching with the configured embedder."""
+    from indexing.embedding import load_embedder
+    from indexing.search import Searcher
+    from indexing.snapshots import open_current
+
+    open_current(context.home.collection(collection))  # says that there is no index before a model is loaded
+    embedder = load_embedder(context.settings, context.home)
+    return Searcher.open(collection, context.home, context.settings, embedder)
+
+
+def passage_row(passage: Passage) -> dict[str, object]:
+    """Return a passage as programs get it."""
+    chunk = passage.chunk
+    return {
+        "rank": passage.rank,
+        "score": passage.score,
+        "document": chunk.document,
+        "version": chunk.version,
+        "page": chunk.page,
+        "heading_path": chunk.heading_path,
+        "text": chunk.text,
+    }
+
+
+def _search_batch(searcher: Searcher, file: Path, top_k: int | None) -> Iterator[dict[str, object]]:
+    from indexing.search import query_in_context
+
+    rows = list(read_jsonl(file, BatchRow))
+    if not rows:
+        raise InputError(f"{file}: no rows")
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        found = searcher.search_many([query_in_context(row.question, row.history) for row in part], top_k)
+        for row, passages in zip(part, found, strict=True):
+            yield {"id": row.id, "passages": [passage_row(passage) for passage in passages]}
+
+
+def _show(passages: Sequence[Passage]) -> None:
+    console = Console(highlight=False)
+    if not passages:
+        console.print("nothing found")
+    for passage in passages:
+        chunk = passage.chunk
+        page = f", page {chunk.page}" if chunk.page else ""
+        mark = " · code" if passage.is_code_match else ""
+        where = f"{passage.rank}. {chunk.document} (version {chunk.version}{page}) {passage.score:.3f}{mark}"
+        console.print(Text(where, style="bold"))
+        if chunk.heading_path:
+            console.print(Text("   " + " › ".join(chunk.heading_path), style="dim"))
+        text = chunk.text if len(chunk.text) <= _EXCERPT else chunk.text[:_EXCERPT] + "…"
+        console.print(Text("   " + text.replace("\n", "\n   ") + "\n"))

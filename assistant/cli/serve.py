@@ -1,0 +1,128 @@
+"""``deskmate serve``: the service with its page."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shlex
+import socket
+
+import click
+import msgspec
+import uvicorn
+
+from assistant.cli.context import Context, pass_context
+from assistant.core.errors import InputError, NotFoundError, ResourceError
+from assistant.core.settings import ServiceSettings
+from assistant.service.app import create_app
+from assistant.service.home_pipelines import HomePipelines
+
+_PORTS_TRIED = 50
+_GRACE_SECONDS = 3
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        click.echo(f"Deskmate answers at {self._url} (API: {self._url}/docs); Ctrl-C stops it")
+
+
+@click.command()
+@click.option("--host", help="Address to listen on; anything but loopback needs an API key.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for any free one.")
+@click.option("--collection", help="The collection that unnamed requests use.")
+@pass_context
+def serve(context: Context, host: str | None, port: int | None, collection: str | None) -> None:
+    """Serve the page and the API until Ctrl-C."""
+    given = {"host": host, "port": port, "collection": collection}
+    service = msgspec.structs.replace(
+        context.settings.service, **{name: value for name, value in given.items() if value is not None}
+    )
+    settings = msgspec.structs.replace(context.settings, service=service)
+    source = HomePipelines(context.home, settings)
+    app = create_app(settings, pipelines=source)
+    _check_collection(source, service.collection)
+    with contextlib.closing(_listen(service)) as listening:
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        # uvicorn has closed everything when it hands Ctrl-C on
+        with contextlib.suppress(KeyboardInterrupt):
+            _Server(config, _url(service.host, listening)).run(sockets=[listening])
+    click.echo("stopped")
+
+
+def _check_collection(source: HomePipelines, collection: str) -> None:
+    names = source.collections()
+    if collection in names:
+        return
+    if names:
+        there = ", ".join(names)
+        raise NotFoundError(
+            f"no collection {collection!r}; there is {there}",
+            next_command=f"deskmate serve --collection {shlex.quote(names[0])}",
+        )
+    raise NotFoundError(
+        f"no index for collection {collection!r}",
+        next_command=f"deskmate index add PATH --collection {shlex.quote(collection)}",
+    )
+
+
+def _listen(service: ServiceSettings) -> socket.socket:
+    """Take the port.
+
+    Raises:
+        ResourceError: it is busy, or may not be taken.
+        InputError: the host is no address of this machine.
+    """
+    host, port = service.host, service.port
+    try:
+        return _bind(host, port)
+    except socket.gaierror as error:
+        raise InputError(f"host {host!r} is not known: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ResourceError(
+                f"port {port} on {host} is busy",
+                next_command=f"deskmate serve --port {_free_port(host, port)}",
+            ) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(f"host {host!r} is no address of this machine") from error
+        raise ResourceError(f"port {port} on {host} cannot be taken: {error.strerror}") from error
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _free_port(host: str, busy: int) -> int:
+    for port in range(busy + 1, min(busy + _PORTS_TRIED, 65535) + 1):
+        with contextlib.suppress(OSError), contextlib.closing(_bind(host, port)):
+            return port
+    return 0
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"http://{name}:{listening.getsockname()[1]}"

@@ -1,0 +1,169 @@
+"""What goes over the wire to an SGLang server and comes back: requests, replies, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import msgspec
+
+from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable
+from assistant.core.records import Usage
+from assistant.engine.protocol import (
+    Completion,
+    FinishReason,
+    GenerationRequest,
+    PromptTooLong,
+    StreamEnd,
+    TextDelta,
+)
+
+_DATA = b"data:"
+_DONE = b"[DONE]"
+_REASONS: dict[str, FinishReason] = {"length": "length", "abort": "cancelled"}
+_BUSY = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
+_REFUSED = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+
+
+class _Text(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Text = _Text()
+    delta: _Text = _Text()
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+
+
+def request_body(request: GenerationRequest, model: str, *, stream: bool) -> dict[str, Any]:
+    """Return the body of a chat completion; there is never more than one choice.
+
+    Several choices followed by an unload have deadlocked a server.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "max_tokens": request.max_new_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+    }
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+def read_completion(content: bytes) -> Completion:
+    """Return the generated text of a reply.
+
+    Raises:
+        EngineError: the reply is not of OpenAI's shape.
+    """
+    reply = _decode(content)
+    if not reply.choices:
+        raise EngineError("the engine's reply holds no choice")
+    choice = reply.choices[0]
+    return Completion(
+        text=choice.message.content or "", finish_reason=_reason(choice), usage=_usage(reply.usage)
+    )
+
+
+def read_stream(chunks: Iterator[bytes]) -> Iterator[TextDelta | StreamEnd]:
+    """Yield the events of a stream of server-sent events.
+
+    Raises:
+        EngineError: the stream carries an error, is not of OpenAI's shape or breaks off.
+    """
+    reason: FinishReason | None = None
+    usage: _Usage | None = None
+    for line in _lines(chunks):
+        if not line.startswith(_DATA):
+            continue
+        payload = line[len(_DATA) :].strip()
+        if payload == _DONE:
+            break
+        reply = _decode(payload)
+        usage = reply.usage or usage
+        for choice in reply.choices:
+            if choice.delta.content:
+                yield TextDelta(text=choice.delta.content)
+            if choice.finish_reason:
+                reason = _reason(choice)
+    if reason is None:
+        raise EngineError("the engine's stream broke off")
+    yield StreamEnd(finish_reason=reason, usage=_usage(usage))
+
+
+def error_of(response: httpx.Response) -> EngineError:
+    """Return the error that a reply other than 200 stands for; its body must have been read."""
+    message = _message(response)
+    if response.status_code in _BUSY:
+        return EngineBusy(f"the engine is busy: {message}")
+    if response.status_code in _REFUSED:
+        return EngineUnavailable(
+            f"the engine refuses the key ({response.status_code}): set DESKMATE_ENGINE_API_KEY, and "
+            "DESKMATE_ENGINE_ADMIN_KEY for adapters",
+            next_command="deskmate doctor",
+        )
+    if "context length" in message or "maximum allowed length" in message:
+        return PromptTooLong(message)
+    return EngineError(f"the engine answers {response.status_code}: {message}")
+
+
+def _message(response: httpx.Response) -> str:
+    """Return the reason in an error's body, whatever its shape, cut to a readable length."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        body = response.text
+    for key in ("error", "message", "error_message", "detail"):
+        if isinstance(body, dict) and key in body:
+            body = body[key]
+    return (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))[:500]
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Split at line feeds only: a text may hold other characters that Python takes for line ends."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _decode(content: bytes) -> _Reply:
+    try:
+        reply = msgspec.json.decode(content, type=_Reply)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EngineError(f"the engine's reply is not of OpenAI's shape: {error}") from error
+    if reply.error is not None:
+        detail = reply.error.get("message") if isinstance(reply.error, dict) else reply.error
+        raise EngineError(f"the engine failed: {detail}")
+    return reply
+
+
+def _reason(choice: _Choice) -> FinishReason:
+    return _REASONS.get(choice.finish_reason or "stop", "stop")
+
+
+def _usage(usage: _Usage | None) -> Usage:
+    if usage is None:
+        return Usage()
+    return Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)

@@ -1,0 +1,129 @@
+"""The database: opening, checking its schema version, and transactions with one writer at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from assistant.core.errors import DeskmateError, InputError, ResourceError
+from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
+
+BUSY_TIMEOUT_SECONDS = 30
+
+
+class Database:
+    """Rows that outlive a process. Safe to use from several threads.
+
+    Args:
+        url: SQLAlchemy URL; SQLite by default, others by their installed driver.
+
+    Raises:
+        ResourceError: it cannot be opened or written.
+        InputError: the URL is bad, the file is no database, or a newer Deskmate made it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._writing = threading.Lock()
+        self._engine = _open_engine(url)
+        with _translated(url):
+            self._prepare()
+
+    def _prepare(self) -> None:
+        exists = inspect(self._engine).has_table(MetaRow.__tablename__)
+        if exists:
+            self._check_version()
+            return
+        Table.metadata.create_all(self._engine)
+        with self.write() as session:
+            if session.get(MetaRow, "schema_version") is None:
+                session.add(MetaRow(name="schema_version", value=str(SCHEMA_VERSION)))
+
+    def _check_version(self) -> None:
+        with self.read() as session:
+            row = session.get(MetaRow, "schema_version")
+            found = int(row.value) if row else SCHEMA_VERSION
+        if found > SCHEMA_VERSION:
+            raise InputError(
+                f"database {_shown(self.url)} has schema version {found}, this Deskmate knows up to "
+                f"{SCHEMA_VERSION}: a newer Deskmate made it",
+                next_command="pip install --upgrade deskmate",
+            )
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Give a session whose rows are one consistent state; nothing is written."""
+        with _translated(self.url), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Give a session that is committed at the end, or rolled back on any error; one at a time."""
+        with self._writing, _translated(self.url), Session(self._engine) as session:
+            # SQLite takes the write lock now: a read that turns into a write later fails at once when
+            # another process wrote in between, whatever the busy timeout; others ignore the option
+            session.connection(execution_options={"begin": "IMMEDIATE"})
+            yield session
+            session.commit()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _open_engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        arguments = {"timeout": BUSY_TIMEOUT_SECONDS} if is_sqlite else {}
+        engine = create_engine(parsed, connect_args=arguments)
+    except Exception as error:
+        raise InputError(f"database URL {_shown(url)} cannot be used: {error}") from error
+    if is_sqlite:
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin by itself: _begin does
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Any) -> None:
+    mode = connection.get_execution_options().get("begin", "")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn the driver's errors into ours; what is no database error passes."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig)
+        if "full" in reason:
+            raise ResourceError(
+                f"the disk is full: database {_shown(url)} cannot be written", next_command="deskmate doctor"
+            ) from error
+        raise ResourceError(f"database {_shown(url)}: {reason}") from error
+    except DatabaseError as error:
+        if "not a database" in str(error.orig) or "malformed" in str(error.orig):
+            raise InputError(f"database {_shown(url)} is damaged or no database: {error.orig}") from error
+        raise DeskmateError(f"database {_shown(url)}: {error.orig}") from error
+
+
+def _shown(url: str) -> str:
+    """Return the URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except Exception:  # noqa: BLE001 - a URL that cannot be parsed is shown as it came, cut off
+        return repr(url[:80])

@@ -1,0 +1,105 @@
+"""The tables: rows that outlive a process. Plain SQL types only, so that another database works by URL."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA_VERSION = 1
+
+
+class Table(DeclarativeBase):
+    """Base of the tables."""
+
+
+class MetaRow(Table):
+    """A named value: the schema's version and the counters."""
+
+    __tablename__ = "meta"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class CollectionRow(Table):
+    """A named body of knowledge; ``generation`` grows with every change of its live chunks."""
+
+    __tablename__ = "collections"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    generation: Mapped[int] = mapped_column(BigInteger, default=0)
+    created: Mapped[str] = mapped_column(String(32))
+
+
+class DocumentRow(Table):
+    """A document's identity over time: its path within its collection."""
+
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("collection_id", "path"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    path: Mapped[str] = mapped_column(Text)
+
+
+class VersionRow(Table):
+    """One content of a document; at most one version of a document is ``live``."""
+
+    __tablename__ = "document_versions"
+    __table_args__ = (UniqueConstraint("document_id", "number"), Index("ix_versions_state", "state"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(String(64))
+    recipe: Mapped[str] = mapped_column(String(128))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    added: Mapped[str] = mapped_column(String(32))
+    title: Mapped[str] = mapped_column(Text)
+    page_count: Mapped[int | None]
+    warnings: Mapped[list[str]] = mapped_column(JSON)
+
+
+class ChunkRow(Table):
+    """A chunk of a version; ``id`` comes from a counter and is never reused, because indexes hold it."""
+
+    __tablename__ = "chunks"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version_id: Mapped[int] = mapped_column(
+        ForeignKey("document_versions.id", ondelete="CASCADE"), index=True
+    )
+    content_id: Mapped[str] = mapped_column(String(64), index=True)
+    embedding_key: Mapped[str] = mapped_column(String(64), index=True)
+    position: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+    heading_path: Mapped[list[str]] = mapped_column(JSON)
+    page: Mapped[int | None]
+    kind: Mapped[str] = mapped_column(String(16))
+    language: Mapped[str] = mapped_column(String(8))
+
+
+class EmbeddingRow(Table):
+    """The embedding of a text by an embedder, little-endian float32."""
+
+    __tablename__ = "embeddings"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AdapterRow(Table):
+    """A trained adapter: where it lies and what it was made from."""
+
+    __tablename__ = "adapters"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    collection: Mapped[str] = mapped_column(String(64), index=True)
+    folder: Mapped[str] = mapped_column(Text)
+    base_fingerprint: Mapped[str] = mapped_column(String(64))
+    dataset_hash: Mapped[str] = mapped_column(String(64))
+    created: Mapped[str] = mapped_column(String(32))
+    is_active: Mapped[bool] = mapped_column(default=False)

@@ -1,0 +1,121 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from assistant.core.errors import ModelError
+from assistant.engine.adapters import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    check_adapter,
+    model_fingerprint,
+    seal_adapter,
+)
+from assistant.engine.local import LocalEngine
+
+FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(config | changes))
+
+
+def edit_tensors(folder: Path, change: Callable[[dict], object]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / WEIGHTS_FILE)
+    change(tensors)
+    save_file(tensors, folder / WEIGHTS_FILE)
+
+
+def cut(folder: Path) -> None:
+    content = (folder / WEIGHTS_FILE).read_bytes()
+    (folder / WEIGHTS_FILE).write_bytes(content[:-100])
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no weights": (lambda f: (f / WEIGHTS_FILE).unlink(), "No such file"),
+    "weights are text": (lambda f: (f / WEIGHTS_FILE).write_text("x" * 50), "cut off or no safetensors"),
+    "weights are empty": (lambda f: (f / WEIGHTS_FILE).write_bytes(b""), "no safetensors file"),
+    "cut off": (cut, "cut off or changed"),
+    "config is no JSON": (lambda f: (f / CONFIG_FILE).write_text("{"), "is not JSON"),
+    "config is a list": (lambda f: (f / CONFIG_FILE).write_text("[]"), "holds no object"),
+    "other method": (lambda f: edit_config(f, peft_type="IA3"), "only LORA"),
+    "DoRA": (lambda f: edit_config(f, use_dora=True), "use_dora is not supported"),
+    "rank of nothing": (lambda f: edit_config(f, r=0), "rank 0"),
+    "other rank": (lambda f: edit_config(f, r=8), r"has shape \(.*4.*\), the base model needs \(.*8.*\)"),
+    "no targets": (lambda f: edit_config(f, target_modules=[]), "names no target_modules"),
+    "a target has no tensors": (
+        lambda f: edit_config(f, target_modules=["q_proj", "v_proj", "down_proj", "o_proj"]),
+        r"4 tensors are missing, first .*o_proj\.lora_A",
+    ),
+    "a tensor is missing": (lambda f: edit_tensors(f, lambda t: t.pop(FIRST)), "1 tensors are missing"),
+    "a tensor of no layer": (
+        lambda f: edit_tensors(f, lambda t: t.update({FIRST.replace("layers.0", "layers.9"): t[FIRST] * 1})),
+        "fits no layer of the base model",
+    ),
+}
+
+
+@pytest.fixture
+def adapter(tmp_path: Path, tiny_adapters: dict[str, Path]) -> Path:
+    return Path(shutil.copytree(tiny_adapters["pumps"], tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_adapter_is_refused(case: str, adapter: Path, tiny_model: Path) -> None:
+    check_adapter(adapter, tiny_model)
+    breaking, reason = BROKEN[case]
+    breaking(adapter)
+    with pytest.raises(ModelError, match=reason) as caught:
+        check_adapter(adapter, tiny_model)
+    assert str(adapter) in caught.value.message
+
+
+def test_layers_and_pattern_of_targets_are_understood(adapter: Path, tiny_model: Path) -> None:
+    edit_config(adapter, layers_to_transform=[1])
+    edit_tensors(adapter, lambda t: [t.pop(name) for name in list(t) if "layers.0" in name])
+    check_adapter(adapter, tiny_model)
+    edit_config(adapter, target_modules=r".*\.(q_proj|v_proj|down_proj)", rank_pattern={"q_proj": 4})
+    check_adapter(adapter, tiny_model)
+
+
+def test_sealed_adapter_that_was_changed(adapter: Path, tiny_model: Path) -> None:
+    seal_adapter(adapter, tiny_model)
+    check_adapter(adapter, tiny_model)
+    edit_tensors(adapter, lambda t: t.update({FIRST: t[FIRST] * 2}))
+    with pytest.raises(ModelError, match=r"adapter_model\.safetensors was changed after training"):
+        check_adapter(adapter, tiny_model)
+
+
+def test_sealed_adapter_of_another_base_of_the_same_size(
+    adapter: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    assert model_fingerprint(other) == model_fingerprint(tiny_model)
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (other / "model.safetensors").write_bytes(weights)
+    assert model_fingerprint(other) != model_fingerprint(tiny_model)
+    seal_adapter(adapter, other)
+    with pytest.raises(ModelError, match="was trained on another base model"):
+        check_adapter(adapter, tiny_model)
+
+
+def test_engine_refuses_and_goes_on(
+    local: Callable[..., LocalEngine], ask: Callable, adapter: Path, tiny_adapters: dict[str, Path]
+) -> None:
+    engine = local()
+    before = engine.complete([ask("Pump?")])
+    edit_tensors(adapter, lambda t: t.update({FIRST: t[FIRST] * float("nan")}))
+    with pytest.raises(ModelError, match="no numbers"):
+        engine.load_adapter("bad", str(adapter))
+    assert engine.adapters() == ()
+    engine.load_adapter("bad", str(tiny_adapters["pumps"]))
+    with pytest.raises(ModelError, match=r"stands for .* already"):
+        engine.load_adapter("bad", str(tiny_adapters["ovens.v2"]))
+    assert engine.complete([ask("Pump?")]) == before
+    assert engine.complete([ask("Pump?", adapter="bad")]) != before

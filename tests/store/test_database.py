@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from assistant.core.errors import InputError, ResourceError
+from assistant.store.database import Database
+from assistant.store.meta import Meta
+from assistant.store.tables import SCHEMA_VERSION
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'rows.sqlite3'}"
+
+
+def test_rows_outlive_the_process(url: str) -> None:
+    first = Database(url)
+    with first.write() as session:
+        Meta(session).put("colour", "blau")
+    first.close()
+    second = Database(url)
+    with second.read() as session:
+        assert Meta(session).get("colour") == "blau"
+        assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert session.scalar(text("PRAGMA foreign_keys")) == 1
+    second.close()
+
+
+def test_an_error_rolls_the_whole_transaction_back(url: str) -> None:
+    database = Database(url)
+
+    def fail() -> None:
+        with database.write() as session:
+            Meta(session).put("colour", "red")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    with database.write() as session:  # the lock is free again
+        assert Meta(session).get("colour") is None
+    database.close()
+
+
+def test_a_newer_schema_is_refused(url: str) -> None:
+    database = Database(url)
+    with database.write() as session:
+        Meta(session).put("schema_version", str(SCHEMA_VERSION + 1))
+    database.close()
+    with pytest.raises(InputError, match=f"schema version {SCHEMA_VERSION + 1}"):
+        Database(url)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "notes.sqlite3"
+    file.write_bytes(b"just a text, and longer than the header of a database would be" * 40)
+    with pytest.raises(InputError, match="no database"):
+        Database(f"sqlite:///{file}")
+    assert file.read_bytes().startswith(b"just a text")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="gone"):
+        Database(f"sqlite:///{tmp_path / 'gone' / 'rows.sqlite3'}")
+
+
+def test_a_url_without_a_known_driver_is_refused_without_its_password() -> None:
+    with pytest.raises(InputError, match=r"nosuch://me:\*\*\*@host/rows"):
+        Database("nosuch://me:secret@host/rows")
+
+
+def test_writers_in_threads_and_in_another_process_wait_for_each_other(url: str) -> None:
+    database = Database(url)
+    # another process's writer holds the lock for a moment while ours start
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    numbers: list[int] = []
+
+    def reserve() -> None:
+        for _ in range(20):
+            with database.write() as session:
+                numbers.append(Meta(session).reserve("counter", 3))
+
+    threads = [threading.Thread(target=reserve) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    other.execute("COMMIT")
+    other.close()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == list(range(1, 1 + 3 * 80, 3))
+    database.close()

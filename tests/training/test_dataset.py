@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assistant.core.errors import NotFoundError
+from assistant.core.records import Message
+from training.dataset import current_dataset, make_example, read_examples, write_dataset
+
+
+def _write(folder: Path, *questions: str, key: str = "k") -> str:
+    examples = [
+        make_example(
+            recipe="r",
+            language="zh",
+            messages=(Message(role="system", content="s"), Message(role="user", content=question)),
+            answer="好",
+        )
+        for question in questions
+    ]
+    manifest = write_dataset(
+        folder, examples, collection="c", snapshot="000001", rejected={"x": 2}, chunk_count=4, key=key
+    )
+    return manifest.id
+
+
+def test_the_same_rows_are_the_same_dataset(tmp_path: Path) -> None:
+    first = _write(tmp_path, "一", "二")
+    assert _write(tmp_path, "一", "二") == first
+    second = _write(tmp_path, "一", "三", key="other")
+    assert second != first
+    manifest, examples = read_examples(tmp_path, "c")
+    assert manifest.id == second
+    assert [example.messages[1].content for example in examples] == ["一", "三"]
+    assert (tmp_path / first / "examples.jsonl").exists()
+
+
+def test_a_missing_dataset_says_how_to_make_it(tmp_path: Path) -> None:
+    assert current_dataset(tmp_path) is None
+    with pytest.raises(NotFoundError) as caught:
+        read_examples(tmp_path, "pumps")
+    assert caught.value.next_command == "deskmate synth --collection pumps"

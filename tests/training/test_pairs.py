@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from assistant.core.language import Language
+from assistant.core.records import Case, Chunk, ChunkKind
+from training.filtering import PairFilter, grams
+from training.pairs import Pair, load_patterns, rule_pairs, table_pairs, table_rows
+from training.teacher import choose_sentences, teacher_pairs
+
+FAULTS = (
+    "Table 6: Fault codes\n"
+    "Code: E-14 · Meaning: Rotor blocked · Cause: Limescale · Remedy: Clean the impeller · Reset: OK for 5 s"
+)
+PRICES = "Part number: QP-1109 · Name: Impeller · Model: Q7 · Price (EUR): 97.80 · Delivery (days): 3"
+TORQUES = "表 3：拧紧力矩\n紧固部位: 接地端子 · T3: 2.8 N·m · T6: 4.6 N·m"
+TICKET = (
+    "id: R-1\nquestion: the thing just died\nresolution: E-14 means that the rotor is blocked.\ncode: E-14"
+)
+
+
+def chunk(text: str, kind: ChunkKind = "table", language: Language = "en") -> Chunk:
+    return Chunk(id=text[:12], document="d", version=1, position=0, text=text, kind=kind, language=language)
+
+
+def test_rows_are_read_without_the_caption() -> None:
+    (row,) = table_rows(FAULTS)
+    assert row[0] == ("Code", "E-14")
+    assert row[-1] == ("Reset", "OK for 5 s")
+
+
+def test_a_fault_code_gives_a_pair_for_each_column_and_one_for_the_row() -> None:
+    pairs = list(table_pairs(chunk(FAULTS), random.Random(0), 1))
+    answers = [pair.answer for pair in pairs]
+    assert "E-14 means: Rotor blocked." in answers
+    assert "Remedy for E-14: Clean the impeller." in answers
+    assert "E-14 is reset like this: OK for 5 s." in answers
+    assert any("Limescale" in answer and "Clean the impeller" in answer for answer in answers)
+    assert all("E-14" in pair.question for pair in pairs)
+
+
+def test_a_part_is_asked_for_by_its_name() -> None:
+    pairs = list(table_pairs(chunk(PRICES), random.Random(0), 3))
+    assert any("Impeller (Q7)" in pair.question and "97.80" in pair.answer for pair in pairs)
+    assert not any(pair.answer.endswith("is Q7.") for pair in pairs)
+
+
+def test_chinese_rows_with_models_as_columns() -> None:
+    pairs = list(table_pairs(chunk(TORQUES, language="zh"), random.Random(0), 1))
+    assert {pair.answer for pair in pairs} == {"T3的接地端子是2.8 N·m。", "T6的接地端子是4.6 N·m。"}
+
+
+def test_tickets_are_pairs_as_they_are() -> None:
+    (pair,) = rule_pairs([chunk(TICKET, "ticket")], seed=1)
+    assert pair.question == "the thing just died"
+    assert pair.answer == "E-14 means that the rotor is blocked."
+    assert pair.teacher == "tickets"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_patterns_cover_the_same_kinds(language: Language) -> None:
+    kinds = {pattern.kind for pattern in load_patterns(language)}
+    assert kinds == {"code", "meaning", "cause", "remedy", "reset", "model", "value", "named"}
+
+
+def _pair(question: str, answer: str, text: str = FAULTS, recipe: str = "table") -> Pair:
+    return Pair(question=question, answer=answer, chunk=chunk(text), recipe=recipe)
+
+
+def test_filters_say_why() -> None:
+    held_out = Case(id="1", lang="en", question="What should I do when E-14 lights up on the display?")
+    pair_filter = PairFilter([held_out])
+    good = _pair("How do I fix E-14?", "Remedy for E-14: Clean the impeller.")
+    kept = pair_filter.keep(
+        [
+            good,
+            _pair("How do I fix the E-14?", "Remedy for E-14: Clean the impeller."),
+            _pair("How do I fix E-14?", "Remedy for E-14: wait 15 s."),
+            _pair("E-14 怎么处理呢？", "Clean the impeller"),
+            _pair(
+                "What should I do when E-14 lights up on the display, please?", "E-14: Clean the impeller."
+            ),
+            _pair("Which oil does it take?", "Use the mineral oil of the second bottle.", recipe="sentence"),
+        ]
+    )
+    assert kept == [good]
+    assert dict(pair_filter.rejected) == {
+        "near duplicate": 1,
+        "number not in the chunk": 1,
+        "question in another language": 1,
+        "held-out question": 1,
+        "answer not grounded": 1,
+    }
+
+
+def test_grams_ignore_white_space_and_case() -> None:
+    assert grams("E-14 Error") == grams("e-14\terror")
+
+
+def test_the_teacher_words_questions_for_sentences_that_stand_in_the_text() -> None:
+    from assistant.engine.scripted import ScriptedEngine
+
+    text = "Bleed the pump after filling it with at least 1.3 bar.\n\n排气后压力应保持在 1.3 bar 以上。"
+    source = chunk(text, "text")
+    chosen = choose_sentences([source, chunk(FAULTS)], 5, seed=1)
+    assert [sentence for _, sentence in chosen] == ["Bleed the pump after filling it with at least 1.3 bar."]
+    (pair,) = teacher_pairs(chosen, ScriptedEngine([("Bleed", "Question: When is the pump bled?\nmore")]))
+    assert (pair.question, pair.answer) == ("When is the pump bled?", chosen[0][1])
+    assert teacher_pairs(chosen, ScriptedEngine([("Bleed", "I cannot do that.")])) == []
