@@ -65,7 +65,7 @@ def test_groups_ask_what_the_context_holds_and_what_it_does_not(language: Langua
     synth = SynthSettings(grounded_groups=12, seed=3)
     examples = grounded_examples(pairs, Neighbours(pairs), len, AnswerSettings(), synth)
     by_context = Counter(example.messages[0].content for example in examples)
-    assert len(by_context) == 12
+    assert 8 <= len(by_context) <= 12
     assert min(by_context.values()) >= 2
     refusal = not_covered(language)
     for example in examples:

@@ -76,12 +76,10 @@ def test_filters_say_why() -> None:
     kept = pair_filter.keep(
         [
             good,
-            _pair("How do I fix the E-14?", "Remedy for E-14: Clean the impeller."),
+            _pair("How do I fix E-14??", "Remedy for E-14: Clean the impeller."),
             _pair("How do I fix E-14?", "Remedy for E-14: wait 15 s."),
             _pair("E-14 怎么处理呢？", "Clean the impeller"),
-            _pair(
-                "What should I do when E-14 lights up on the display, please?", "E-14: Clean the impeller."
-            ),
+            _pair("What should I do when E-14 lights up on the display, please?", "Clean the impeller."),
             _pair("Which oil does it take?", "Use the mineral oil of the second bottle.", recipe="sentence"),
         ]
     )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assistant.core.errors import NotFoundError
+from assistant.core.home import Home
+from assistant.core.settings import EmbedderSettings, Settings
+from indexing.embedding import HashingEmbedder, TransformerEmbedder, load_embedder
+
+
+@pytest.mark.parametrize(
+    ("query", "near", "far"),
+    [
+        (
+            "the pump leaks at the seal",
+            "Seal of the pump: what to do when it leaks",
+            "Connect the router to Wi-Fi",
+        ),
+        ("设备无法启动怎么办", "设备启动失败时的处理办法", "路由器的无线网络设置"),
+    ],
+)
+def test_hashing_finds_similar_wording_in_both_languages(query: str, near: str, far: str) -> None:
+    embedder = HashingEmbedder()
+    question = embedder.embed_queries([query])[0]
+    close, distant = embedder.embed_passages([near, far])
+    assert question @ close > question @ distant + 0.1
+
+
+def test_hashing_gives_unit_vectors_also_for_nothing() -> None:
+    embedder = HashingEmbedder()
+    vectors = embedder.embed_passages(["pump", "泵", "!?"])
+    assert vectors.shape == (3, embedder.dimension)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 0])
+    assert embedder.embed_passages([]).shape == (0, embedder.dimension)
+
+
+def test_hashing_counts_words_and_chinese_characters_as_tokens() -> None:
+    tokenizer = HashingEmbedder().tokenizer
+    assert len(tokenizer.encode("pump 泵站, ok").ids) == 5
+
+
+def test_the_settings_choose_the_embedder(home: Home) -> None:
+    settings = Settings(embedder=EmbedderSettings(model="hashing"))
+    assert load_embedder(settings, home).name == "hashing"
+
+
+MODEL = Path(os.environ.get("DESKMATE_HOME", "")) / "models" / "multilingual-e5-small"
+
+
+@pytest.fixture(scope="module")
+def embedder() -> TransformerEmbedder:
+    home = Home.from_environment()
+    try:
+        return load_embedder(Settings(), home)  # type: ignore[return-value]
+    except Exception as error:
+        pytest.skip(f"no prepared embedder: {error}")
+
+
+@pytest.mark.slow
+def test_the_transformer_understands_meaning_in_both_languages(embedder: TransformerEmbedder) -> None:
+    queries = embedder.embed_queries(["The machine does not turn on", "机器打不开"])
+    passages = embedder.embed_passages(
+        ["If the device fails to start, check the mains fuse.", "如果设备无法启动，请检查保险丝。", "菜单"]
+    )
+    assert np.linalg.norm(passages, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+    cosines = queries @ passages.T
+    assert cosines[0].argmax() == 0
+    assert cosines[1].argmax() == 1
+
+
+@pytest.mark.slow
+def test_the_order_of_a_batch_does_not_matter(embedder: TransformerEmbedder) -> None:
+    texts = ["short", "a much longer text about pumps and seals " * 12, "泵"]
+    together = embedder.embed_passages(texts)
+    alone = np.vstack([embedder.embed_passages([text]) for text in texts])
+    assert (together * alone).sum(axis=1) == pytest.approx([1, 1, 1], abs=5e-3)
+
+
+@pytest.mark.slow
+def test_threads_embed_at_once(embedder: TransformerEmbedder) -> None:
+    results: dict[int, np.ndarray] = {}
+
+    def work(number: int) -> None:
+        results[number] = embedder.embed_queries([f"pump {number} " * (number + 1)])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4

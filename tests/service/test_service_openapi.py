@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from litestar.testing import AsyncTestClient
+
+
+async def test_description_is_the_golden_one(
+    client: AsyncTestClient[Any], check_golden: Callable[[str, str], None]
+) -> None:
+    description = (await client.get("/openapi.json")).json()
+    description["info"]["version"] = "VERSION"
+    check_golden("openapi.json", json.dumps(description, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+async def test_every_operation_is_documented_with_its_errors(client: AsyncTestClient[Any]) -> None:
+    description = (await client.get("/openapi.json")).json()
+    operations = {
+        f"{method} {path}": operation
+        for path, item in description["paths"].items()
+        for method, operation in item.items()
+    }
+    assert description["openapi"].startswith("3.1")
+    assert set(operations) == {
+        *("post /v1/chat/completions", "get /v1/models", "post /v1/search", "get /v1/chunks/{chunk_id}"),
+        *("get /livez", "get /readyz"),
+    }
+    ids = [operation["operationId"] for operation in operations.values()]
+    assert len(set(ids)) == len(ids)
+    for name, operation in operations.items():
+        assert operation["summary"], name
+        errors = {status: item for status, item in operation["responses"].items() if status >= "400"}
+        assert errors or name == "get /livez", name
+        is_openai = name.endswith(("completions", "models"))
+        kind, schema = (
+            ("application/json", "OpenAIError") if is_openai else ("application/problem+json", "Problem")
+        )
+        for item in errors.values():
+            assert item["content"][kind]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+
+
+async def test_a_streamed_answer_is_documented(client: AsyncTestClient[Any]) -> None:
+    description = (await client.get("/openapi.json")).json()
+    content = description["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    assert content["application/json"]["schema"]["$ref"].endswith("/ChatCompletion")
+    assert content["text/event-stream"]["schema"]["$ref"].endswith("/ChatChunk")
+
+
+async def test_every_reference_leads_somewhere(client: AsyncTestClient[Any]) -> None:
+    text = (await client.get("/openapi.json")).text
+    named = set(json.loads(text)["components"]["schemas"])
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= named
