@@ -18,6 +18,7 @@ from assistant.core.progress import Progress
 from assistant.core.records import Example, Record
 from assistant.core.runs import Run
 from assistant.core.settings import TrainSettings
+from assistant.engine.loading import load_model
 from training.rendering import Pack, make_packs, pack_tensors
 
 if TYPE_CHECKING:
@@ -120,16 +121,10 @@ class _Trainer:
     def __init__(self, base_folder: Path, settings: TrainSettings, dtype: str) -> None:
         import torch
         from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         torch.manual_seed(settings.seed)
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(base_folder)
-            base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=getattr(torch, dtype))
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"base model {base_folder}: {error}", next_command="deskmate models prepare"
-            ) from error
+        base = load_model(base_folder, dtype)
+        self.tokenizer = base.tokenizer
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -137,7 +132,7 @@ class _Trainer:
             target_modules=list(TARGET_MODULES),
             task_type="CAUSAL_LM",
         )
-        self.model: Any = get_peft_model(base, config, autocast_adapter_dtype=False)
+        self.model: Any = get_peft_model(base.model.train(), config, autocast_adapter_dtype=False)
         self.dtype = getattr(torch, dtype)
         self.weights = [p for p in self.model.parameters() if p.requires_grad]
         self.masters = [p.detach().float().clone().requires_grad_() for p in self.weights]
@@ -173,8 +168,8 @@ class _Trainer:
         """
         import torch
 
-        tensors = pack_tensors(pack, self.dtype)
         causal = self.model.get_base_model()
+        tensors = {name: rows.to(causal.device) for name, rows in pack_tensors(pack, self.dtype).items()}
         with torch.no_grad():
             read = causal.model(input_ids=tensors["prefix_ids"], use_cache=True)
         hidden = causal.model(

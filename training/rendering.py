@@ -10,9 +10,10 @@ quarter of the tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.core.records import Example, Record
+from assistant.engine.tokenizing import ChatTokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -47,20 +48,16 @@ class Pack(Record, frozen=True, kw_only=True):
         return sum(len(branch.ids) - branch.answer_start for branch in self.branches)
 
 
-def tokenize_example(example: Example, tokenizer: Any) -> tuple[list[int], int]:
-    """Return the example's token ids by the base model's chat template and the index of its answer.
+def tokenize_example(example: Example, tokenizer: ChatTokenizer) -> tuple[list[int], int]:
+    """Return the example's token ids, as the engine would render it, and the index of its answer.
 
-    The last token is the end of the assistant's turn; a template's text behind it is cut off.
+    The last token is the end of the assistant's turn.
     """
-    turns = [{"role": message.role, "content": message.content} for message in example.messages]
-    prompt = tokenizer.apply_chat_template(turns[:-1], add_generation_prompt=True, tokenize=False)
-    answer = turns[-1]["content"] + tokenizer.eos_token
-    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    answer_ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
-    return prompt_ids + answer_ids, len(prompt_ids)
+    prompt = tokenizer.prompt_ids(example.messages[:-1])
+    return prompt + tokenizer.answer_ids(example.messages[-1].content), len(prompt)
 
 
-def make_packs(examples: Sequence[Example], tokenizer: Any, max_tokens: int) -> list[Pack]:
+def make_packs(examples: Sequence[Example], tokenizer: ChatTokenizer, max_tokens: int) -> list[Pack]:
     """Pack examples with the same system message together, in the order of their first appearance.
 
     Args:

@@ -1,4 +1,6 @@
-"""How fast the local engine is beside plain transformers: ``python -m assistant.engine.bench --model FOLDER``.
+"""How fast the local engine is beside plain transformers.
+
+Run ``python -m assistant.engine.bench --model FOLDER``.
 
 Both run the same prompt in the same process, by turns, so that a busy machine slows both alike. Wall
 time is what a person waits; on a machine that is shared, processor time is the steadier figure.
@@ -72,7 +74,13 @@ def make_request(
 
 def time_stream(engine: LocalEngine, request: GenerationRequest) -> Timing:
     """Time the engine's stream."""
-    return _timed(lambda seen: [seen() for event in engine.stream(request) if isinstance(event, TextDelta)])
+
+    def run(seen: Callable[[], None]) -> None:
+        for event in engine.stream(request):
+            if isinstance(event, TextDelta):
+                seen()
+
+    return _timed(run)
 
 
 def time_generate(loaded: LoadedModel, request: GenerationRequest) -> Timing:
@@ -125,15 +133,16 @@ def _print_streams(plain: LoadedModel, engine: LocalEngine, request: GenerationR
         rows.append((ours, theirs))
         _say(f"run {repeat + 1}: {'':12}first token   tokens/s   CPU seconds")
         for name, timing in (("engine", ours), ("model.generate", theirs)):
-            _say(
-                f"  {name:16}{timing.first_seconds:11.2f} s {timing.tokens_per_second:10.1f}{timing.cpu_seconds:14.1f}"
+            figures = (
+                f"{timing.first_seconds:11.2f} s {timing.tokens_per_second:10.1f}{timing.cpu_seconds:14.1f}"
             )
-    figures = {
+            _say(f"  {name:16}{figures}")
+    compared = {
         "first token, generate / engine": [b.first_seconds / a.first_seconds for a, b in rows],
         "tokens a second, engine / generate": [a.tokens_per_second / b.tokens_per_second for a, b in rows],
         "CPU seconds, generate / engine": [b.cpu_seconds / a.cpu_seconds for a, b in rows],
     }
-    for name, ratios in figures.items():
+    for name, ratios in compared.items():
         _say(f"{name}: {statistics.median(ratios):.2f} (median of {repeats})")
 
 

@@ -71,13 +71,16 @@ def _check_tokenizer(folder: Path, tokenizer: Any, vocabulary_size: int) -> None
     ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     if tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() != _PROBE:
         raise ModelError(f"model folder {folder}: the tokenizer is missing or broken", next_command=_NEXT)
-    if len(tokenizer) > vocabulary_size:
-        raise ModelError(
-            f"model folder {folder}: the tokenizer knows {len(tokenizer)} tokens, the model {vocabulary_size}",
-            next_command=_NEXT,
-        )
     if not tokenizer.chat_template:
         raise ModelError(f"model folder {folder}: the tokenizer has no chat template; name an instruct model")
+    turn = [{"role": "user", "content": _PROBE}]
+    text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    largest = max(tokenizer(text, add_special_tokens=False)["input_ids"])
+    if largest >= vocabulary_size:
+        raise ModelError(
+            f"model folder {folder}: the tokenizer gives token {largest}, the model knows {vocabulary_size}",
+            next_command=_NEXT,
+        )
 
 
 def _load_weights(folder: Path, dtype: Any) -> Any:

@@ -14,6 +14,7 @@ from assistant.engine.adapters import WEIGHTS_FILE, check_adapter
 from assistant.engine.batching import Worker
 from assistant.engine.decoding import Decoder
 from assistant.engine.loading import load_model
+from assistant.engine.packing import pack_linear_layers
 from assistant.engine.protocol import Completion, GenerationRequest, PromptTooLong
 from assistant.engine.rows import Collector, Event, Row, read_events
 from assistant.engine.streams import ClosingStream
@@ -41,6 +42,7 @@ class LocalEngine:
         self._folder = folder
         self._settings = settings
         self._loaded = load_model(folder, settings.dtype)
+        pack_linear_layers(self._loaded.model)
         self._model = AdaptedModel(self._loaded.model)
         self._sources: dict[str, Path] = {}
         self._loading = threading.Lock()

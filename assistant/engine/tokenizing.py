@@ -28,6 +28,12 @@ class ChatTokenizer:
             text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
             return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def answer_ids(self, text: str) -> list[int]:
+        """Return the ids of an assistant's turn with the marker that ends it, as training teaches it."""
+        with self._lock:
+            ids = self._tokenizer(self._plain(text), add_special_tokens=False)["input_ids"]
+        return [*ids, self._tokenizer.eos_token_id]
+
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
         with self._lock:

@@ -34,6 +34,14 @@ def edit(name: str, **changes: object) -> Callable[[Path], None]:
     return change
 
 
+def edit_tokenizer(folder: Path) -> None:
+    content = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").write_text("<|turn|>" + content)
+    record = json.loads((folder / "tokenizer.json").read_text())
+    record["added_tokens"].append(record["added_tokens"][0] | {"id": 400, "content": "<|turn|>"})
+    (folder / "tokenizer.json").write_text(json.dumps(record))
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), r"config\.json is missing"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded"),
@@ -43,6 +51,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown architecture": (edit("config.json", model_type="nonsense"), "cannot be loaded"),
     "config is text": (lambda f: (f / "config.json").write_text("no"), "cannot be loaded"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "is missing or broken"),
+    "tokenizer of another model": (edit_tokenizer, r"gives token \d+, the model knows 400"),
     "no chat template": (lambda f: (f / "chat_template.jinja").unlink(), "has no chat template"),
 }
 

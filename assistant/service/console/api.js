@@ -1,0 +1,65 @@
+// Talks to the service: JSON in and out, and the stream of an answer.
+
+export class ServiceError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+export function keepKey(key) {
+  sessionStorage.setItem("key", key);
+}
+
+async function call(path, options = {}) {
+  const headers = { ...options.headers };
+  const key = sessionStorage.getItem("key");
+  if (key) headers.Authorization = `Bearer ${key}`;
+  let reply;
+  try {
+    reply = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceError(0, "");
+  }
+  if (!reply.ok) throw await failure(reply);
+  return reply;
+}
+
+async function failure(reply) {
+  const body = await reply.json().catch(() => ({}));
+  const command = body.next_command ? ` → ${body.next_command}` : "";
+  const fields = (body.errors ?? []).map((item) => `${item.field}: ${item.message}`).join("; ");
+  const detail = body.error?.message ?? (fields || body.detail || "") + command;
+  return new ServiceError(reply.status, detail);
+}
+
+export async function read(path) {
+  return (await call(path)).json();
+}
+
+// Yields the parsed events of a streamed answer; ends by an exception where the stream breaks off.
+export async function* ask(body, signal) {
+  const reply = await call("/v1/chat/completions", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ ...body, stream: true }),
+    signal,
+  });
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  let left = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new ServiceError(502, "");
+    const events = (left + value).split("\n\n");
+    left = events.pop();
+    for (const event of events) {
+      if (!event.startsWith("data: ")) continue;
+      if (event === "data: [DONE]") return;
+      const parsed = JSON.parse(event.slice(6));
+      if (parsed.error) throw new ServiceError(502, parsed.error.message);
+      yield parsed;
+    }
+  }
+}

@@ -1,0 +1,40 @@
+"""``/v1/models``: what can be asked, in OpenAI's shape."""
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.types import ExceptionHandlersMap
+
+from assistant.core.records import Arm
+from assistant.service.problems import OPENAI_HANDLERS, openai_responses
+from assistant.service.schemas import Model, ModelList
+from assistant.service.wiring import Service
+
+
+class ModelsController(Controller):
+    """Collections and their arms."""
+
+    path = "/v1/models"
+    tags = ("OpenAI's shape",)
+    exception_handlers: ExceptionHandlersMap = OPENAI_HANDLERS
+
+    @get(
+        operation_id="listModels",
+        summary="List collections and arms",
+        description="Every collection, and its arms as `collection:arm`, the default collection first.",
+        responses=openai_responses(401, 403, 500),
+    )
+    async def list_models(self, service: NamedDependency[Service]) -> ModelList:
+        """List them."""
+        found = await service.models()
+        return ModelList(
+            data=tuple(
+                _model(collection, arm, service.started)
+                for collection, arms in found
+                for arm in (None, *arms)
+            )
+        )
+
+
+def _model(collection: str, arm: Arm | None, created: int) -> Model:
+    name = f"{collection}:{arm}" if arm else collection
+    return Model(id=name, created=created, collection=collection, arm=arm)

@@ -1,0 +1,57 @@
+"""``/v1/search`` and ``/v1/chunks``: passages, found and read."""
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from assistant.core.errors import NotFoundError
+from assistant.core.records import Passage
+from assistant.service.problems import problem_responses
+from assistant.service.schemas import ChunkText, FoundPassage, SearchReply, SearchRequest
+from assistant.service.wiring import Service
+
+
+class SearchController(Controller):
+    """Passages without an answer."""
+
+    path = "/v1"
+    tags = ("Passages",)
+
+    @post(
+        "/search",
+        operation_id="search",
+        summary="Find passages",
+        description="The passages that fit a query best, as `deskmate search --json` prints them.",
+        status_code=200,
+        responses=problem_responses(400, 401, 403, 404, 413, 500, 503),
+    )
+    async def search(self, data: JSONBody[SearchRequest], service: NamedDependency[Service]) -> SearchReply:
+        """Search a collection."""
+        pipeline = await service.pipeline(data.collection or service.default_collection)
+        searcher = pipeline.searcher
+        if searcher is None:
+            raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
+        top_k = data.top_k or service.settings.search.top_k
+        passages: tuple[Passage, ...] = await service.run(lambda: searcher.search(data.query, top_k))
+        return SearchReply(passages=tuple(FoundPassage.from_passage(passage) for passage in passages))
+
+    @get(
+        "/chunks/{chunk_id:str}",
+        operation_id="getChunk",
+        summary="Read a cited chunk",
+        description="The whole text that a citation's `chunk_id` names.",
+        responses=problem_responses(400, 401, 403, 404, 500),
+    )
+    async def chunk(self, chunk_id: FromPath[str], service: NamedDependency[Service]) -> ChunkText:
+        """Read one chunk."""
+        found = await service.chunk(chunk_id)
+        return ChunkText(
+            chunk_id=found.id,
+            document=found.document,
+            version=found.version,
+            position=found.position,
+            page=found.page,
+            heading_path=found.heading_path,
+            kind=found.kind,
+            text=found.text,
+        )

@@ -1,0 +1,97 @@
+"""Who may ask: API keys, the Host header, requests that other web pages send."""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Guard, Receive, Scope, Send
+
+from assistant.core.errors import InputError
+from assistant.core.settings import ServiceSettings
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_PORT = re.compile(r":\d{1,5}$")
+_HASH_A_KEY = "$(printf %s KEY | sha256sum | cut -c1-64)"
+MISDIRECTED = 421
+
+AnyConnection = ASGIConnection[BaseRouteHandler, object, object, State]
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(service: ServiceSettings) -> None:
+    """Refuse to listen where others can reach the service without a key.
+
+    Raises:
+        InputError: the host is no loopback address and no key is set, or a key's hash is none.
+    """
+    for digest in service.api_key_sha256:
+        if not _SHA256.fullmatch(digest.lower()):
+            raise InputError(
+                f"service.api_key_sha256 holds {digest[:12]!r}…, which is no SHA-256 in hex",
+                next_command=f"deskmate --set service.api_key_sha256={_HASH_A_KEY} serve",
+            )
+    if not is_loopback(service.host) and not service.api_key_sha256:
+        raise InputError(
+            f"host {service.host!r} can be reached from other machines and no API key is set: "
+            "choose a KEY and set service.api_key_sha256",
+            next_command=f"deskmate --set service.api_key_sha256={_HASH_A_KEY} serve --host {service.host}",
+        )
+
+
+def make_key_guard(service: ServiceSettings) -> Guard:
+    """Return a guard that lets requests with a known API key pass, all where none is set."""
+    known = tuple(digest.lower() for digest in service.api_key_sha256)
+
+    def check_key(connection: AnyConnection, _handler: BaseRouteHandler) -> None:
+        if not known:
+            return
+        scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+        # headers are read as Latin-1, one character a byte: this gives the bytes back
+        digest = hashlib.sha256(key.strip().encode("latin-1")).hexdigest()
+        # every hash is compared, so that the time taken says nothing about which one fits
+        matches = [hmac.compare_digest(digest, item) for item in known]
+        if scheme.lower() != "bearer" or not any(matches):
+            raise NotAuthorizedException("an API key is needed: Authorization: Bearer KEY")
+
+    return check_key
+
+
+def check_same_site(connection: AnyConnection, _handler: BaseRouteHandler) -> None:
+    """Turn away what a browser sends on behalf of another web page; programs send no such header."""
+    if connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise PermissionDeniedException("requests from other web pages are not answered")
+
+
+class LocalHosts(ASGIMiddleware):
+    """Answers only requests that name this machine, so that no foreign name can be pointed at it.
+
+    A web page elsewhere can let its own name resolve to 127.0.0.1 (DNS rebinding); its requests then
+    come from this machine, but carry that name in their Host header.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass on or refuse one request."""
+        values = [value for name, value in scope["headers"] if name == b"host"]
+        host = values[0].decode("latin-1").lower() if len(values) == 1 else ""
+        if _PORT.sub("", host) not in _LOCAL_NAMES:
+            raise HTTPException(
+                status_code=MISDIRECTED,
+                detail=f"host {host[:80]!r} is not this machine's; use localhost or 127.0.0.1",
+            )
+        await next_app(scope, receive, send)

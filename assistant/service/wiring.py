@@ -1,0 +1,172 @@
+"""What lives as long as the service: open pipelines, who may work at once, whether all is ready."""
+
+import asyncio
+import contextlib
+import logging
+import shlex
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from assistant.answering.pipeline import Pipeline
+from assistant.core.errors import DeskmateError, EngineBusy, NotFoundError
+from assistant.core.records import Arm, Chunk
+from assistant.core.settings import Settings
+from assistant.service.problems import NotReady
+
+T = TypeVar("T")
+OPENING = "still opening"
+REOPEN_SECONDS = 5.0
+CONCURRENT_LOOKUPS = 8
+_log = logging.getLogger(__name__)
+
+
+class PipelineSource(Protocol):
+    """Where pipelines come from. Its methods block; they are called in worker threads."""
+
+    def collections(self) -> tuple[str, ...]:
+        """Return the names of all collections."""
+
+    def arms(self, collection: str) -> tuple[Arm, ...]:
+        """Return the arms that a collection can be asked with."""
+
+    def open(self, collection: str) -> Pipeline:
+        """Open a collection's pipeline.
+
+        Raises:
+            DeskmateError: it cannot be opened.
+        """
+
+    def chunk(self, chunk_id: str) -> Chunk | None:
+        """Return a chunk that may be read, None if there is none of that id."""
+
+    def close(self) -> None:
+        """Free what the source and its pipelines hold."""
+
+
+class Service:
+    """The state of one running service.
+
+    Args:
+        settings: all settings.
+        source: of the pipelines.
+    """
+
+    def __init__(self, settings: Settings, source: PipelineSource) -> None:
+        self.settings = settings
+        self.started = int(time.time())
+        self.answering = anyio.CapacityLimiter(settings.service.concurrent_answers)
+        self._lookups = anyio.CapacityLimiter(CONCURRENT_LOOKUPS)
+        self._source = source
+        self._open: dict[str, Pipeline] = {}
+        self._opening = threading.Lock()
+        self._reason: str | None = OPENING
+
+    @property
+    def default_collection(self) -> str:
+        """The collection that requests without a name get."""
+        return self.settings.service.collection
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Open the default collection in the background, and close all at the end."""
+        opening = asyncio.create_task(self._open_default())
+        try:
+            yield
+        finally:
+            opening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await opening
+            await anyio.to_thread.run_sync(self._source.close)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run a short blocking look-up in a worker thread."""
+        return await anyio.to_thread.run_sync(work, limiter=self._lookups)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return why questions cannot be answered now; empty when all is ready."""
+        pipeline = self._open.get(self.default_collection)
+        if pipeline is None:
+            return (f"collection {self.default_collection!r}: {self._reason}",)
+        return pipeline.engine.problems()
+
+    async def models(self) -> tuple[tuple[str, tuple[Arm, ...]], ...]:
+        """Return every collection with its arms, the default collection first."""
+
+        def read() -> tuple[tuple[str, tuple[Arm, ...]], ...]:
+            names = sorted(
+                self._source.collections(), key=lambda name: (name != self.default_collection, name)
+            )
+            return tuple((name, self._source.arms(name)) for name in names)
+
+        return await self.run(read)
+
+    async def chunk(self, chunk_id: str) -> Chunk:
+        """Return a chunk.
+
+        Raises:
+            NotFoundError: there is none of that id, or its document was deleted.
+        """
+        found = await self.run(lambda: self._source.chunk(chunk_id))
+        if found is None:
+            raise NotFoundError(f"no chunk {chunk_id[:64]!r}: it never was, or its document was deleted")
+        return found
+
+    async def pipeline(self, collection: str) -> Pipeline:
+        """Return a collection's pipeline, opened if it was not.
+
+        Raises:
+            NotReady: the default collection is still being opened.
+            DeskmateError: there is no such collection, or it cannot be opened.
+        """
+        found = self._open.get(collection)
+        if found is not None:
+            return found
+        if collection == self.default_collection and self._reason == OPENING:
+            raise NotReady(self.problems())
+        return await self.run(lambda: self._open_now(collection))
+
+    def check_queue(self) -> None:
+        """Turn a question away when too many wait already.
+
+        Raises:
+            EngineBusy: the queue is full.
+        """
+        waiting = self.answering.statistics().tasks_waiting
+        if waiting >= self.settings.engine.queue_limit:
+            raise EngineBusy(f"{waiting} questions wait already; ask again in a moment")
+
+    def _open_now(self, collection: str) -> Pipeline:
+        with self._opening:
+            if collection not in self._open:
+                if collection not in self._source.collections():
+                    raise NotFoundError(
+                        f"no collection {collection[:64]!r}",
+                        next_command=f"deskmate index add PATH --collection {shlex.quote(collection[:64])}",
+                    )
+                self._open[collection] = self._source.open(collection)
+            return self._open[collection]
+
+    async def _open_default(self) -> None:
+        """Open the default collection; try again as long as it cannot be opened."""
+        while True:
+            try:
+                # abandoned on cancel: a model that is being read must not hold up the end
+                await anyio.to_thread.run_sync(
+                    self._open_now, self.default_collection, abandon_on_cancel=True
+                )
+            except DeskmateError as error:
+                if str(error) != self._reason:
+                    _log.warning("collection %r cannot be opened: %s", self.default_collection, error)
+                self._reason = str(error)
+            except Exception:  # noqa: BLE001 - the service lives on and says so
+                _log.exception("collection %r cannot be opened", self.default_collection)
+                self._reason = "cannot be opened for an unforeseen reason; the service's log says which"
+            else:
+                self._reason = None
+                return
+            await asyncio.sleep(REOPEN_SECONDS)
