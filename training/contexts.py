@@ -20,7 +20,7 @@ from assistant.core.context import choose_context
 from assistant.core.language import Language
 from assistant.core.prompts import answer_messages, not_covered
 from assistant.core.records import Example, Passage
-from assistant.core.sentences import place_marks, support
+from assistant.core.sentences import place_marks, split_sentences, support
 from assistant.core.settings import AnswerSettings, SynthSettings
 from training.dataset import make_example
 from training.pairs import Pair
@@ -107,13 +107,27 @@ def _ask(
     rng.shuffle(inside)
     chosen = [pair for pair in [anchor, *inside] if pair.chunk.id in numbers][:BRANCHES]
     asked: list[tuple[str, str, Pair | None]] = [
-        (pair.question, place_marks(pair.answer, [numbers[pair.chunk.id]]), pair) for pair in chosen
+        (pair.question, mark_sentences(pair.answer, numbers[pair.chunk.id]), pair) for pair in chosen
     ]
+    asked.extend(_two_step(chosen, numbers, language))
     absent = _absent(anchor, pairs, context, names, rng)
     wanted = max(1, round(UNCOVERED_SHARE * len(asked)))
     refusal = not_covered(language)
     asked.extend((question, refusal, None) for question in absent[:wanted])
     return asked
+
+
+def _two_step(
+    chosen: Sequence[Pair], numbers: dict[str, int], language: Language
+) -> list[tuple[str, str, Pair | None]]:
+    """Return one question that asks two things which stand in two passages."""
+    others = [pair for pair in chosen[1:] if pair.chunk.id != chosen[0].chunk.id] if chosen else []
+    if not others:
+        return []
+    joint = "" if language == "zh" else " "
+    pairs = (chosen[0], others[0])
+    answer = joint.join(mark_sentences(pair.answer, numbers[pair.chunk.id]) for pair in pairs)
+    return [(joint.join(pair.question for pair in pairs), answer, chosen[0])]
 
 
 def _absent(
@@ -177,3 +191,13 @@ def _generic(language: Language, models: Sequence[str], rng: random.Random) -> l
         return []
     lines = rng.sample(read_list("uncovered", language), 3)
     return [line.replace("$model", rng.choice(models)) for line in lines]
+
+
+def mark_sentences(answer: str, number: int) -> str:
+    """Return the answer with the passage's number in each of its sentences, as service checks it."""
+    pieces = []
+    end = 0
+    for span in split_sentences(answer):
+        pieces += [answer[end : span.start], place_marks(span.text, [number])]
+        end = span.end
+    return "".join(pieces)

@@ -92,13 +92,11 @@ class SearchSettings(Section, frozen=True, kw_only=True):
         top_k: passages returned.
         pool: candidates taken from each lane before fusion.
         dense_weight: weight of the dense lane against the lexical one in the fusion.
-        rrf_k: constant of reciprocal rank fusion.
     """
 
     top_k: Positive = 5
     pool: Positive = 50
-    dense_weight: Share = 0.5
-    rrf_k: Positive = 60
+    dense_weight: Share = 0.6
 
 
 class AnswerSettings(Section, frozen=True, kw_only=True):

@@ -1,0 +1,146 @@
+"""From a parsed document to chunks: pieces of one section that fit the embedder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from assistant.core.ids import content_id
+from assistant.core.language import detect_language
+from assistant.core.records import Chunk, ChunkKind, Element, ParsedDocument
+from indexing.pieces import Piece, PieceCutter
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# Where the author set a border, pieces of at least so many tokens stay apart.
+_PASSAGE_TOKENS = 40
+
+
+def chunk_document(
+    parsed: ParsedDocument, document: str, version: int, tokenizer: Tokenizer, max_tokens: int
+) -> list[Chunk]:
+    """Cut a document into chunks.
+
+    A chunk never crosses a title, keeps the titles above it and the page it starts on, and counts at
+    most ``max_tokens`` with the embedder's ``passage: `` in front. An unchanged chunk keeps its id in
+    every version of its document.
+
+    Args:
+        parsed: the document.
+        document: its path relative to the folder that was added.
+        version: number of its version.
+        tokenizer: the embedder's.
+        max_tokens: most tokens of one chunk.
+    """
+    cutter = PieceCutter(tokenizer, max_tokens)
+    stem = PurePosixPath(document).stem
+    top = "" if parsed.title == stem else parsed.title
+    chunks: list[Chunk] = []
+    seen: Counter[tuple[tuple[str, ...], str]] = Counter()
+    for path, elements in _sections(parsed.elements, top):
+        for group in _pack(cutter.cut(elements), max_tokens, cutter):
+            text = _join(group)
+            ordinal = seen[path, text]
+            seen[path, text] += 1
+            chunks.append(
+                Chunk(
+                    id=content_id(document, "\n".join(path), text, str(ordinal)),
+                    document=document,
+                    version=version,
+                    position=len(chunks),
+                    text=text,
+                    heading_path=path,
+                    page=group[0].page,
+                    kind=_kind(group),
+                    language=detect_language(text),
+                )
+            )
+    return chunks
+
+
+def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str, ...], list[Element]]]:
+    """Yield each title's own blocks with the path of titles above them.
+
+    Titles without anything below them are content themselves where several follow each other (a list
+    written as headings); one alone says nothing and is left out.
+    """
+    stack: list[Element] = []
+    body: list[Element] = []
+    for place, element in enumerate(elements):
+        if element.kind != "title":
+            body.append(element)
+            continue
+        above = [title for title in stack if title.depth < element.depth]
+        is_listed = _is_bare(elements, place) and (
+            _is_bare(elements, place - 1) or _is_bare(elements, place + 1)
+        )
+        if body and not (is_listed and above == stack):
+            yield _path(stack, top), body
+            body = []
+        if is_listed:
+            stack = above
+            body.append(Element(kind="list_item", text=element.text, page=element.page))
+        else:
+            stack = [*above, element]
+    if body:
+        yield _path(stack, top), body
+    elif len(elements) == 1:
+        yield (), [elements[0]]
+
+
+def _is_bare(elements: Sequence[Element], place: int) -> bool:
+    """Return whether the block is a title with neither text nor lower titles below it."""
+    if not 0 <= place < len(elements) or elements[place].kind != "title":
+        return False
+    if place + 1 == len(elements):
+        return True
+    follower = elements[place + 1]
+    return follower.kind == "title" and follower.depth <= elements[place].depth
+
+
+def _path(stack: Sequence[Element], top: str) -> tuple[str, ...]:
+    titles = tuple(" ".join(title.text.split()) for title in stack)
+    return titles if not top or top in titles[:1] else (top, *titles)
+
+
+def _pack(pieces: Sequence[Piece], max_tokens: int, cutter: PieceCutter) -> Iterator[list[Piece]]:
+    """Group neighbouring pieces into chunks, as full as borders allow."""
+    group: list[Piece] = []
+    for piece in pieces:
+        if group and not _may_join(group, piece, max_tokens, cutter):
+            yield group
+            group = []
+        group.append(piece)
+    if group:
+        yield group
+
+
+def _may_join(group: Sequence[Piece], piece: Piece, max_tokens: int, cutter: PieceCutter) -> bool:
+    if piece.origin or group[-1].origin:
+        return False
+    held = sum(member.tokens for member in group)
+    if piece.starts_passage and held + piece.passage_tokens > max_tokens >= piece.passage_tokens:
+        return False
+    if piece.starts_passage and held >= _PASSAGE_TOKENS and piece.passage_tokens >= _PASSAGE_TOKENS:
+        return False
+    if piece.page != group[0].page and held >= max_tokens // 2:
+        return False
+    return cutter.fits(_join([*group, piece]), held + piece.tokens)
+
+
+def _join(group: Sequence[Piece]) -> str:
+    text = group[0].text
+    for before, piece in pairwise(group):
+        text += ("\n" if before.is_line and piece.is_line else "\n\n") + piece.text
+    return text
+
+
+def _kind(group: Sequence[Piece]) -> ChunkKind:
+    if group[0].origin:
+        return group[0].origin
+    in_tables = sum(piece.tokens for piece in group if piece.kind == "table")
+    return "table" if 2 * in_tables > sum(piece.tokens for piece in group) else "text"

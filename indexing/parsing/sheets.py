@@ -1,0 +1,167 @@
+"""Workbooks and CSV: one sentence a row, with the names of its columns.
+
+Cells are read here and not by unstructured, whose pandas turns part number 007 into 7 and 64.50 into
+64.5; what comes out are unstructured elements all the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from assistant.core.errors import FileRefused
+from assistant.core.settings import IndexSettings
+from indexing.parsing.decoding import decode
+from indexing.parsing.dialogues import is_ticket_header, ticket_text, whole_element
+from indexing.parsing.partition import Partition
+from indexing.parsing.tables import Grid, could_name_columns, grid_html, make_grid
+
+_MOST_ROWS = 200_000
+_MOST_COLUMNS = 512
+_SNIFF_CHARACTERS = 16384
+_HEADER_WITHIN = 20
+_DECIMALS = re.compile(r"\.(0+)")
+
+
+def read_csv(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
+    """Read a CSV file with any usual delimiter."""
+    text = decode(path.read_bytes(), path)
+    csv.field_size_limit(1 << 22)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except csv.Error as error:
+        raise FileRefused(path, f"is no CSV: {error}") from error
+    return Partition(elements=list(_sheet_elements(rows)))
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that cuts the first lines most evenly."""
+    sample = text[:_SNIFF_CHARACTERS]
+
+    def evenness(delimiter: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)][
+            : -1 or None
+        ]
+        if not widths or widths[0] == 1:
+            return 0.0, 0
+        return sum(width == widths[0] for width in widths) / len(widths), widths[0]
+
+    return max(",;\t|", key=evenness)
+
+
+def read_xlsx(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
+    """Read a workbook: the sheet's name is a title, hidden sheets are left out."""
+    import openpyxl
+    from unstructured.documents.elements import ElementMetadata, Title
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # openpyxl warns of every extension it does not know
+        try:
+            book = openpyxl.load_workbook(path, read_only=False, data_only=True, keep_links=False)
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            raise FileRefused(
+                path, f"is corrupt: the workbook cannot be opened ({type(error).__name__})"
+            ) from error
+    elements: list[Any] = []
+    notes: list[str] = []
+    for sheet in book.worksheets:
+        if sheet.sheet_state != "visible":
+            notes.append(f"hidden sheet {sheet.title!r} is left out")
+            continue
+        if sheet.max_row > _MOST_ROWS or sheet.max_column > _MOST_COLUMNS:
+            notes.append(f"sheet {sheet.title!r}: read to row {_MOST_ROWS} and column {_MOST_COLUMNS} only")
+        parts = list(_sheet_elements(list(_read_rows(sheet))))
+        if parts:
+            elements += [Title(sheet.title, metadata=ElementMetadata(category_depth=1)), *parts]
+    return Partition(elements=elements, title=(book.properties.title or "").strip(), warnings=notes)
+
+
+def _read_rows(sheet: Any) -> Iterator[list[str]]:
+    merged = {
+        (row, column): (area.min_row, area.min_col)
+        for area in list(sheet.merged_cells.ranges)[:1000]
+        for row in range(area.min_row, min(area.max_row, area.min_row + 200) + 1)
+        for column in range(area.min_col, min(area.max_col, area.min_col + 50) + 1)
+    }
+    for cells in sheet.iter_rows(
+        max_row=min(sheet.max_row, _MOST_ROWS), max_col=min(sheet.max_column, _MOST_COLUMNS)
+    ):
+        texts = []
+        for cell in cells:
+            origin = merged.get((cell.row, cell.column))
+            texts.append(_cell_text(sheet.cell(*origin) if origin else cell))
+        yield texts
+
+
+def _cell_text(cell: Any) -> str:
+    """Return a cell as the sheet shows it, for the number formats that matter."""
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(value, (int, float)):
+        return _number_text(float(value) if isinstance(value, float) else value, str(cell.number_format))
+    return " ".join(str(value).split())
+
+
+def _number_text(value: float, number_format: str) -> str:
+    shown = number_format.split(";", maxsplit=1)[0]
+    decimals = len(match[1]) if (match := _DECIMALS.search(shown)) else 0
+    if shown.rstrip().endswith("%"):
+        return f"{value * 100:.{decimals}f}%"
+    if decimals:
+        return f"{value:.{decimals}f}"
+    return str(int(value)) if float(value).is_integer() else f"{value:.10g}"
+
+
+def _sheet_elements(rows: Sequence[Sequence[str]]) -> Iterator[Any]:
+    """Yield the parts of a sheet: blocks between empty rows; text above a table, tables, tickets."""
+    from unstructured.documents.elements import ElementMetadata, NarrativeText, Table
+
+    for block in _blocks(rows):
+        notes, cells = _take_notes(block)
+        for note in notes:
+            yield NarrativeText(note)
+        grid = make_grid(cells, has_header=could_name_columns(cells))
+        if grid.header and is_ticket_header(grid.header):
+            for row in grid.rows:
+                yield whole_element(ticket_text(grid.header, row), "ticket")
+        elif grid.rows:
+            yield Table(_plain(grid), metadata=ElementMetadata(text_as_html=grid_html(grid)))
+
+
+def _plain(grid: Grid) -> str:
+    return "\n".join(" ".join(row) for row in grid.rows)
+
+
+def _blocks(rows: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    block: list[Sequence[str]] = []
+    for row in rows:
+        if any(cell.strip() for cell in row):
+            block.append(row)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _take_notes(block: list[Sequence[str]]) -> tuple[list[str], list[Sequence[str]]]:
+    """Split the lines of one cell that stand above a table from the table."""
+    notes: list[str] = []
+    for place, row in enumerate(block[:_HEADER_WITHIN]):
+        filled = {cell.strip() for cell in row if cell.strip()}
+        if len(filled) > 1 or len(row) == 1:
+            return notes, block[place:]
+        notes.extend(filled)
+    return notes, block[len(notes) :]

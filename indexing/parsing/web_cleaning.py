@@ -1,0 +1,182 @@
+"""A web page without its furniture: what remains is what a person came to read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from indexing.parsing.partition import BORDER
+from indexing.parsing.text_joining import join_wrapped_cjk
+from indexing.parsing.web_blocks import flatten_lists, simplify_tables
+
+_DROPPED = (
+    "script", "style", "noscript", "template", "nav", "footer", "iframe", "svg", "object", "canvas", "audio",
+    "video", "button", "select", "input", "textarea", "dialog", "head", "map", "math",
+)  # fmt: skip
+_DROPPED_ROLES = {"navigation", "banner", "contentinfo", "search", "menu", "dialog"}
+_DROPPED_CLASSES = {
+    "toc", "sidebar", "breadcrumb", "breadcrumbs", "cookie", "cookies", "cookie-banner", "navbar",
+    "navigation",
+    "menu", "footer", "headerlink", "navheader", "navfooter", "skip-link", "pagination", "table-of-contents",
+    "edit-link", "share",
+}  # fmt: skip
+_PERMALINK = re.compile(r"[\s#¶§🔗]*\Z")
+_HEADINGS = "h1|h2|h3|h4|h5|h6"
+_PLAIN_BLOCKS = {"details", "summary", "figcaption", "figure", "fieldset", "form", "header", "aside", "main"}
+_KNOWN = re.compile(r"[a-z][a-z0-9]*\Z")
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+# A list of at least so many links that are nearly all of its text leads elsewhere and says nothing.
+_LINKS = 5
+_TABLE_LINKS = 3
+_LINK_SHARE = 0.85
+_MAIN_SHARE = 0.4
+
+
+def clean_page(page: str, *, anchors_are_borders: bool) -> tuple[str, str]:
+    """Return a page's title and its content as HTML, empty where there is no text.
+
+    Args:
+        page: the page.
+        anchors_are_borders: an empty named anchor that stands alone sets a soft border, as in Markdown.
+    """
+    from lxml import etree
+    from lxml import html as lxml_html
+
+    page = re.sub(r"\A\s*<\?xml[^>]*>", "", page)
+    if not page.strip():
+        return "", ""
+    parser = lxml_html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True)
+    try:
+        root = lxml_html.document_fromstring(page, parser=parser)
+    except etree.ParserError:  # a document without any element
+        return "", ""
+    title = " ".join((root.findtext(".//title") or "").split())
+    body = root.find("body")
+    if body is None:
+        body = root
+    for tag in _DROPPED[:5]:
+        _drop(body.iter(tag))
+    whole = lxml_html.tostring(body, encoding="unicode")
+    _drop_furniture(body)
+    if len(_text(body)) == 0:
+        # The page is nothing but links: keep them rather than say that it is empty.
+        body = lxml_html.document_fromstring(whole).find("body")
+    if body is None or not _text(body):
+        return title, ""
+    body = _main_part(body)
+    _mark_borders(body, anchors_are_borders=anchors_are_borders)
+    _simplify(body)
+    headings = [" ".join(_text(node).split()) for node in body.iter("h1")]
+    if len(headings) == 1 and headings[0]:
+        title = headings[0]
+    content = lxml_html.tostring(body, encoding="unicode", method="html")
+    return title, f"<html><body>{content}</body></html>"
+
+
+def _text(node: Any) -> str:
+    return str(node.text_content()).strip()
+
+
+def _drop(nodes: Any) -> None:
+    for node in list(nodes):
+        if node.getparent() is not None:
+            node.drop_tree()
+
+
+def _drop_furniture(body: Any) -> None:
+    for tag in _DROPPED:
+        _drop(body.iter(tag))
+    _drop(node for node in body.iter() if node is not body and _is_furniture(node))
+    _drop(
+        node
+        for node in body.iter("header")
+        if not node.xpath("|".join(f".//{h}" for h in _HEADINGS.split("|")))
+    )
+    _drop(
+        node
+        for node in body.iter("a")
+        if node.get("href", "").startswith("#") and _PERMALINK.match(_text(node))
+    )
+    _drop(node for node in body.iter("ul", "ol", "dl", "table") if _is_link_list(node))
+
+
+def _is_furniture(node: Any) -> bool:
+    if node.get("role") in _DROPPED_ROLES or node.get("aria-hidden") == "true" or "hidden" in node.attrib:
+        return True
+    if _HIDDEN.search(node.get("style") or ""):
+        return True
+    names = f"{node.get('class') or ''} {node.get('id') or ''}".lower().split()
+    return not _DROPPED_CLASSES.isdisjoint(names)
+
+
+def _is_link_list(node: Any) -> bool:
+    links = [_text(link) for link in node.iter("a") if link.get("href")]
+    if len(links) < (_TABLE_LINKS if node.tag == "table" else _LINKS):
+        return False
+    return len(re.sub(r"[\s|·•<>«»\[\]]+", "", "".join(links))) >= _LINK_SHARE * len(
+        re.sub(r"[\s|·•<>«»\[\]]+", "", _text(node))
+    )
+
+
+def _main_part(body: Any) -> Any:
+    """Return the element that the page itself calls its main part, where it holds most of the text."""
+    for query in (".//main", ".//*[@role='main']", ".//article"):
+        found = body.xpath(query)
+        if len(found) == 1 and len(_text(found[0])) >= _MAIN_SHARE * len(_text(body)):
+            return found[0]
+    return body
+
+
+def _mark_borders(body: Any, *, anchors_are_borders: bool) -> None:
+    """Put a marker where the author set a border that is no heading."""
+    borders = list(body.iter("hr"))
+    if anchors_are_borders:
+        borders += [node for node in body.iter("a") if _is_lone_anchor(node)]
+    for node in borders:
+        tail, node.tail = node.tail, None
+        attributes = node.attrib
+        attributes.clear()
+        # An anchor stands inside a paragraph of its own; a rule needs one.
+        node.tag = "p" if node.tag == "hr" else "span"
+        node.text, node.tail = BORDER, tail
+
+
+def _is_lone_anchor(node: Any) -> bool:
+    parent = node.getparent()
+    named = node.get("id") or node.get("name")
+    return bool(named) and not _text(node) and parent is not None and parent.tag == "p" and not _text(parent)
+
+
+def _simplify(body: Any) -> None:
+    _break_lines(body)
+    for node in _elements(body):
+        if node is not body and (node.tag in _PLAIN_BLOCKS or not _KNOWN.match(node.tag)):
+            node.tag = "div"
+    simplify_tables(body)
+    flatten_lists(body)
+    for node in _elements(body):
+        is_code = node.tag == "pre" or _is_inside(node, "pre")
+        if node.text and not is_code:
+            node.text = join_wrapped_cjk(node.text)
+        if node.tail and not _is_inside(node, "pre"):
+            node.tail = join_wrapped_cjk(node.tail)
+
+
+def _break_lines(body: Any) -> None:
+    """Turn line breaks into line ends, two in a row into a new paragraph."""
+    for node in list(body.iter("br")):
+        before = node.getprevious()
+        is_second = before is not None and before.tag == "br" and not (before.tail or "").strip()
+        if is_second and not _is_inside(node, "pre", "td", "th", "li", "dd"):
+            node.tag = "p"
+    for node in list(body.iter("br")):
+        node.tail = "\n" + (node.tail or "")
+        node.drop_tag()
+
+
+def _elements(body: Any) -> list[Any]:
+    return [node for node in body.iter() if isinstance(node.tag, str)]
+
+
+def _is_inside(node: Any, *tags: str) -> bool:
+    return next(node.iterancestors(*tags), None) is not None

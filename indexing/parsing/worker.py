@@ -1,0 +1,72 @@
+"""The parsing process: ``python -m indexing.parsing.worker FD`` answers requests on a socket."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from assistant.core.errors import FileRefused
+from indexing.parsing.parse import parse_file
+from indexing.parsing.partition import prepare_unstructured
+from indexing.parsing.wire import ParseReply, ParseRequest, receive, send
+
+_GRACE_SECONDS = 10
+_IMPORTED = (
+    "charset_normalizer", "docx", "lxml.html", "markdown_it", "openpyxl", "pdfplumber.table", "pypdfium2",
+    "unstructured.partition.docx", "unstructured.partition.html", "unstructured.partition.text",
+    "indexing.parsing.dialogues", "indexing.parsing.pdf", "indexing.parsing.plain", "indexing.parsing.sheets",
+    "indexing.parsing.web", "indexing.parsing.word",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Serve until the other side closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the parent, which then closes us
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    prepare_unstructured()
+    _import_readers()
+    send(connection, ParseReply())
+    while True:
+        try:
+            request = receive(connection, ParseRequest)
+        except EOFError:
+            return
+        send(connection, _answer(request))
+
+
+def _import_readers() -> None:
+    """Import what readers import and read a line, so that it counts against no file's time or memory."""
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    partition_html = importlib.import_module("unstructured.partition.html").partition_html
+    partition_html(text="<p>This warms the tokenizer up.</p>", languages=[""])
+
+
+def _answer(request: ParseRequest) -> ParseReply:
+    _limit_memory(request.settings.parse_memory_mebibytes)
+    # The parent ends a parser that takes too long; the alarm does where the parent is gone.
+    signal.alarm(request.settings.parse_timeout_seconds + _GRACE_SECONDS)
+    try:
+        return ParseReply(document=parse_file(Path(request.path), request.kind, request.settings))
+    except FileRefused as refusal:
+        return ParseReply(refusal=refusal.reason, is_spent=isinstance(refusal.__cause__, MemoryError))
+    finally:
+        signal.alarm(0)
+
+
+def _limit_memory(mebibytes: int) -> None:
+    """Let the address space grow by so much beyond what the libraries have mapped already."""
+    with Path("/proc/self/statm").open() as file:
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = mapped + (mebibytes << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+if __name__ == "__main__":
+    main()

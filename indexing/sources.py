@@ -1,0 +1,132 @@
+"""From paths to the files that can be indexed, and a reason for each one that cannot."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from assistant.core.errors import FileRefused
+from assistant.core.ids import file_sha256
+from assistant.core.records import Record
+from assistant.core.settings import IndexSettings
+from indexing.sniffing import sniff_kind
+
+# Files that programs leave beside documents: Office's lock files, what file browsers write.
+_LEFTOVERS = ("~$", ".")
+_LEFTOVER_NAMES = {"thumbs.db", "desktop.ini", "__macosx"}
+
+
+class SourceFile(Record, frozen=True, kw_only=True):
+    """One file that can be indexed.
+
+    Attributes:
+        path: where it lies.
+        document: path relative to the folder that was added, with ``/``; a single file's name.
+        sha256: hash of its bytes.
+        size_bytes: its size.
+        kind: pdf, docx, html, xlsx, csv, md, txt or jsonl, by its content.
+    """
+
+    path: Path
+    document: str
+    sha256: str
+    size_bytes: int
+    kind: str
+
+
+def find_sources(
+    paths: Sequence[Path], settings: IndexSettings
+) -> tuple[list[SourceFile], list[FileRefused]]:
+    """Find the files to index under the paths, in a stable order.
+
+    Hidden files and what lies behind a link that leaves its folder are skipped. A file that two paths
+    reach counts once. Two files of one relative name stay apart: the later gets its folder's name in front.
+    """
+    sources: list[SourceFile] = []
+    refused: list[FileRefused] = []
+    seen: set[Path] = set()
+    documents: set[str] = set()
+    for root in paths:
+        found = 0
+        for path, relative in _walk(root, refused):
+            found += 1
+            if path.resolve() in seen:
+                continue
+            seen.add(path.resolve())
+            try:
+                kind = _check(path, settings, is_named=path == root)
+                name = _free_name(relative, root, documents)
+                sources.append(_describe(path, name, kind))
+                documents.add(name)
+            except FileRefused as refusal:
+                refused.append(refusal)
+            except OSError as error:
+                refused.append(FileRefused(path, f"cannot be read: {error.strerror or error}"))
+        if not found and root.is_dir():
+            refused.append(FileRefused(root, "is a folder without files"))
+    return sources, refused
+
+
+def _walk(root: Path, refused: list[FileRefused]) -> Iterator[tuple[Path, str]]:
+    """Yield each file with its path relative to the root."""
+    if not root.exists():
+        refused.append(FileRefused(root, "does not exist"))
+        return
+    if not root.is_dir():
+        yield root, root.name
+        return
+
+    def refuse_folder(error: OSError) -> None:
+        refused.append(FileRefused(error.filename or root, f"cannot be read: {error.strerror}"))
+
+    base = root.resolve()
+    for folder, subfolders, files in os.walk(root, onerror=refuse_folder):
+        subfolders[:] = sorted(name for name in subfolders if not _is_leftover(name))
+        for name in sorted(name for name in files if not _is_leftover(name)):
+            path = Path(folder, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(base):
+                refused.append(FileRefused(path, "is a link that leaves the folder"))
+                continue
+            yield path, path.relative_to(root).as_posix()
+
+
+def _is_leftover(name: str) -> bool:
+    return name.startswith(_LEFTOVERS) or name.lower() in _LEFTOVER_NAMES
+
+
+def _check(path: Path, settings: IndexSettings, *, is_named: bool) -> str:
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise FileRefused(path, "is no regular file")
+    if not state.st_size:
+        raise FileRefused(path, "is empty")
+    limit = settings.max_file_mebibytes
+    if state.st_size > limit << 20:
+        size = state.st_size / (1 << 20)
+        raise FileRefused(path, f"is too large: {size:.1f} MiB, at most {limit} ([index] max_file_mebibytes)")
+    return sniff_kind(path, settings, is_named=is_named)
+
+
+def _describe(path: Path, document: str, kind: str) -> SourceFile:
+    return SourceFile(
+        path=path, document=document, sha256=file_sha256(path), size_bytes=path.stat().st_size, kind=kind
+    )
+
+
+def _free_name(relative: str, root: Path, taken: set[str]) -> str:
+    """Return a document name that is not taken, putting folders of the root in front where it is."""
+    # A name that is no valid UTF-8 cannot be stored; one accent must not be two names on two systems.
+    name = unicodedata.normalize("NFC", os.fsencode(relative).decode("utf-8", "backslashreplace"))
+    base = root.resolve()
+    parents = [base, *base.parents] if root.is_dir() else list(base.parents)
+    for parent in parents:
+        if name not in taken:
+            return name
+        name = f"{parent.name or 'root'}/{name}"
+    number = 2
+    while f"{name} ({number})" in taken:
+        number += 1
+    return f"{name} ({number})" if name in taken else name

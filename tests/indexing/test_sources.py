@@ -1,0 +1,136 @@
+"""Which files are found, what they are, and why others are refused."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import docx
+import openpyxl
+import pytest
+
+from assistant.core.settings import IndexSettings
+from indexing.sources import find_sources
+
+SETTINGS = IndexSettings(max_file_mebibytes=1)
+OLE = bytes.fromhex("d0cf11e0a1b11ae1")
+
+
+def found(*paths: Path) -> dict[str, str]:
+    return {source.document: source.kind for source in find_sources(paths, SETTINGS)[0]}
+
+
+def reason(path: Path) -> str:
+    sources, refused = find_sources([path], SETTINGS)
+    assert not sources
+    assert len(refused) == 1
+    return refused[0].reason
+
+
+def test_kind_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+    docx.Document().save(str(tmp_path / "letter.pdf"))
+    openpyxl.Workbook().save(tmp_path / "list.docx")
+    (tmp_path / "manual.txt").write_bytes(b"%PDF-1.7\n...")
+    (tmp_path / "page.docx").write_text("\n<!-- made by hand -->\n<!DOCTYPE html><p>Hi", "utf-8")
+    (tmp_path / "notes.md").write_text("# 发布说明\n", "utf-8")
+    (tmp_path / "wide.txt").write_bytes("Tighten to 14 Nm".encode("utf-16-le"))
+    (tmp_path / "README").write_text("plain", "utf-8")
+    assert found(tmp_path) == {
+        "README": "txt",
+        "letter.pdf": "docx",
+        "list.docx": "xlsx",
+        "manual.txt": "pdf",
+        "notes.md": "md",
+        "page.docx": "html",
+        "wide.txt": "txt",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.txt", b"", "is empty"),
+        ("blob.txt", bytes(range(256)) * 4, "is binary"),
+        ("photo.pdf", b"\x89PNG\r\n\x1a\n0000", "is an image"),
+        ("old.doc", OLE + bytes(600), "old Office file"),
+        ("locked.docx", OLE + bytes(9) + "EncryptedPackage".encode("utf-16-le"), "is encrypted"),
+        ("cut.docx", b"PK\x03\x04" + bytes(99), "is corrupt"),
+        ("tape.gz", b"\x1f\x8b\x08" + bytes(20), "unpack it first"),
+        ("letter.rtf", b"{\\rtf1 hello}", "is an RTF file"),
+        ("huge.txt", b"a" * ((1 << 20) + 1), "is too large: 1.0 MiB"),
+    ],
+)
+def test_refused_with_a_reason(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert says in reason(tmp_path)
+
+
+def test_missing_path_and_folder_without_files(tmp_path: Path) -> None:
+    assert reason(tmp_path / "nothing") == "does not exist"
+    assert reason(tmp_path) == "is a folder without files"
+
+
+def test_archives_are_named_for_what_they_are(tmp_path: Path) -> None:
+    for name, member, says in [
+        ("a.zip", "readme.txt", "is an archive"),
+        ("b.pptx", "ppt/presentation.xml", "is a presentation"),
+        ("c.odt", "mimetype", "OpenDocument"),
+    ]:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(member, "x")
+        assert says in reason(tmp_path / name)
+
+
+def test_office_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", bytes(9 << 20))
+    assert reason(tmp_path) == "unpacks to 9 MiB; at most 8 MiB are read"
+
+
+def test_unknown_suffix_is_refused_in_a_folder_and_taken_where_named(tmp_path: Path) -> None:
+    file = tmp_path / "deploy.conf"
+    file.write_text("timeout = 5", "utf-8")
+    assert "(.conf)" in reason(tmp_path)
+    assert found(file) == {"deploy.conf": "txt"}
+
+
+def test_walk_is_sorted_and_skips_hidden_files_and_leftovers(tmp_path: Path) -> None:
+    for name in ["b/2.txt", "b/10.txt", "a.txt", ".git/x.txt", ".hidden.txt", "~$a.docx", "__MACOSX/a.txt"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text", "utf-8")
+    assert list(found(tmp_path)) == ["a.txt", "b/10.txt", "b/2.txt"]
+
+
+def test_links_may_not_leave_the_folder_and_count_once(tmp_path: Path) -> None:
+    outside = tmp_path / "secret.txt"
+    outside.write_text("secret", "utf-8")
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.txt").write_text("text", "utf-8")
+    (folder / "b.txt").symlink_to("a.txt")
+    (folder / "c.txt").symlink_to(outside)
+    sources, refused = find_sources([folder], SETTINGS)
+    assert [source.document for source in sources] == ["a.txt"]
+    assert [(Path(refusal.path).name, refusal.reason) for refusal in refused] == [
+        ("c.txt", "is a link that leaves the folder")
+    ]
+
+
+def test_pipe_is_refused_without_being_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert reason(tmp_path) == "is no regular file"
+
+
+def test_equal_names_of_two_folders_stay_apart(tmp_path: Path) -> None:
+    for folder in ["pumps/docs", "ovens/docs"]:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "guide.md").write_text(f"# {folder}", "utf-8")
+    names = found(tmp_path / "pumps/docs", tmp_path / "ovens/docs", tmp_path / "pumps")
+    assert list(names) == ["guide.md", "docs/guide.md"]
+
+
+def test_source_says_hash_and_size(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    source = find_sources([tmp_path / "a.txt"], SETTINGS)[0][0]
+    assert (source.document, source.size_bytes, source.sha256[:8]) == ("a.txt", 3, "ba7816bf")
