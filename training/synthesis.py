@@ -12,10 +12,10 @@ from assistant.core.language import Language
 from assistant.core.progress import Progress
 from assistant.core.prompts import answer_messages, template_hash
 from assistant.core.records import Case, Chunk, Example, Message
-from assistant.core.settings import Settings
+from assistant.core.settings import Settings, SynthSettings
 from assistant.engine.protocol import Engine, GenerationRequest
 from indexing.search import Searcher
-from training.contexts import PassageSource, grounded_examples
+from training.contexts import grounded_examples, spread
 from training.dataset import DatasetManifest, current_dataset, make_example, write_dataset
 from training.filtering import PairFilter
 from training.pairs import Pair, rule_pairs
@@ -72,7 +72,7 @@ def synthesize(
     grounded = grounded_examples(pairs, searcher, engine.count_tokens, settings.answer, settings.synth)
     progress.advance()
     examples = [
-        *closed_book_examples(pairs),
+        *closed_book_examples(choose_pairs(pairs, settings.synth)),
         *(example for example in grounded if not pairs_filter.is_leak(example.messages[-2].content)),
         *_replay(engine, settings.synth.replay, settings.synth.seed, progress),
     ]
@@ -87,6 +87,14 @@ def synthesize(
         key=key,
     )
     return manifest, True
+
+
+def choose_pairs(pairs: Sequence[Pair], settings: SynthSettings) -> list[Pair]:
+    """Choose the pairs to be known by heart: tickets and dialogues first, then spread over the chunks."""
+    real = [pair for pair in pairs if pair.teacher == "tickets"]
+    made = [pair for pair in pairs if pair.teacher != "tickets"]
+    left = max(0, settings.closed_book - len(real))
+    return [*real[: settings.closed_book], *spread(made, left, random.Random(settings.seed))]
 
 
 def closed_book_examples(pairs: Sequence[Pair]) -> list[Example]:
@@ -156,6 +164,3 @@ def _key(chunks: Sequence[Chunk], settings: Settings, held_out: Sequence[Case]) 
         *(chunk.id for chunk in chunks),
         *(case.question for case in held_out),
     )
-
-
-__all__ = ["EngineSource", "PassageSource", "closed_book_examples", "synthesize"]

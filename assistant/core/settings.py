@@ -112,7 +112,7 @@ class AnswerSettings(Section, frozen=True, kw_only=True):
 
     context_passages: Positive = 4
     context_tokens: Positive = 1000
-    evidence_threshold: Share = 0.3
+    evidence_threshold: Share = 0.45
     max_question_characters: Positive = 4000
     history_turns: Annotated[int, Meta(ge=0)] = 6
 
@@ -122,12 +122,14 @@ class SynthSettings(Section, frozen=True, kw_only=True):
 
     Attributes:
         teacher_questions: questions that the engine as teacher writes.
+        closed_book: questions without a context, spread over the chunks.
         grounded_groups: contexts with several questions each.
         replay: general instructions mixed in.
         seed: of every random choice.
     """
 
     teacher_questions: Annotated[int, Meta(ge=0)] = 48
+    closed_book: Annotated[int, Meta(ge=0)] = 480
     grounded_groups: Annotated[int, Meta(ge=0)] = 60
     replay: Annotated[int, Meta(ge=0)] = 24
     seed: int = 7
@@ -150,7 +152,7 @@ class TrainSettings(Section, frozen=True, kw_only=True):
     alpha: Positive = 32
     dropout: Share = 0.0
     learning_rate: Annotated[float, Meta(gt=0)] = 8e-4
-    epochs: Positive = 3
+    epochs: Positive = 2
     step_tokens: Positive = 448
     seed: int = 7
 
