@@ -20,7 +20,7 @@ from assistant.core.records import Message, Record
 from assistant.core.settings import EngineSettings
 from assistant.engine.loading import LoadedModel, load_model
 from assistant.engine.local import LocalEngine
-from assistant.engine.protocol import GenerationRequest, TextDelta
+from assistant.engine.protocol import GenerationRequest, StreamEnd
 
 _SENTENCE = "Pump P-{n} takes {n}.5 bar and 3 kW; its filter is changed every {n} weeks by two people. "
 
@@ -75,10 +75,12 @@ def make_request(
 def time_stream(engine: LocalEngine, request: GenerationRequest) -> Timing:
     """Time the engine's stream."""
 
-    def run(seen: Callable[[], None]) -> None:
+    def run(seen: Callable[[], None]) -> int:
         for event in engine.stream(request):
-            if isinstance(event, TextDelta):
-                seen()
+            seen()
+            if isinstance(event, StreamEnd):
+                return event.usage.completion_tokens
+        return 0
 
     return _timed(run)
 
@@ -90,9 +92,11 @@ def time_generate(loaded: LoadedModel, request: GenerationRequest) -> Timing:
     ids = torch.tensor([loaded.tokenizer.prompt_ids(request.messages)])
     options = {"max_new_tokens": request.max_new_tokens, "do_sample": False}
 
-    def run(seen: Callable[[], None]) -> None:
+    def run(seen: Callable[[], None]) -> int:
+        mask = torch.ones_like(ids)
         with torch.inference_mode():
-            loaded.model.generate(ids, attention_mask=torch.ones_like(ids), streamer=_Clock(seen), **options)
+            out = loaded.model.generate(ids, attention_mask=mask, streamer=_Clock(seen), **options)
+        return int(out.shape[1] - ids.shape[1])
 
     return _timed(run)
 
@@ -114,13 +118,14 @@ class _Clock:
         """Do nothing."""
 
 
-def _timed(run: Callable[[Callable[[], None]], object]) -> Timing:
+def _timed(run: Callable[[Callable[[], None]], int]) -> Timing:
     times: list[float] = []
     cpu, start = time.process_time(), time.perf_counter()
-    run(lambda: times.append(time.perf_counter()))
-    rate = (len(times) - 1) / (times[-1] - times[0])
+    count = run(lambda: times.append(time.perf_counter()))
     return Timing(
-        first_seconds=times[0] - start, tokens_per_second=rate, cpu_seconds=time.process_time() - cpu
+        first_seconds=times[0] - start,
+        tokens_per_second=(count - 1) / (times[-1] - times[0]),
+        cpu_seconds=time.process_time() - cpu,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,6 +198,8 @@ class AdaptedModel:
         from peft import PeftModel
 
         _check_numbers(folder)
+        # PEFT asks transformers for something by its old name; nobody who reads that can do anything
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         key = f"adapter{len(self._keys)}"
         try:
             if self._keys:

@@ -31,7 +31,7 @@ def pack_linear_layers(model: Any) -> int:
     layers = [layer for layer in model.modules() if type(layer) is torch.nn.Linear and layer is not head]
     with torch.no_grad():
         for layer in layers:
-            layer.forward = _packed_forward(layer)
+            layer.forward = _packed_forward(layer)  # type: ignore[method-assign, assignment]
             # PEFT asks the weight for its type and device only; its memory is held once, packed
             layer.weight = torch.nn.Parameter(layer.weight.new_empty(0), requires_grad=False)
     return len(layers)
@@ -44,7 +44,7 @@ def _can_pack(model: Any) -> bool:
     return bool(
         model.device.type == "cpu"
         and model.dtype == torch.bfloat16
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(operators, "_linear_pointwise")
         and hasattr(operators, "_reorder_linear_weight")
         and operators._is_mkldnn_bf16_supported()  # noqa: SLF001 - what torch.compile asks

@@ -1,5 +1,6 @@
 """What every engine must do, whatever is behind it."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from assistant.core.errors import EngineUnavailable, ModelError, NotFoundError
 from assistant.core.home import Home
 from assistant.core.records import Message
-from assistant.core.settings import Settings
+from assistant.core.settings import load_settings
 from assistant.engine.protocol import Engine, GenerationRequest, PromptTooLong, StreamEnd
 from assistant.engine.registry import load_engine
 from assistant.engine.scripted import ScriptedEngine
@@ -29,7 +30,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         made: Engine = ScriptedEngine([("E07|代码", text * 3)])
     else:
         try:
-            made = load_engine(Settings(), Home.from_environment())
+            made = load_engine(load_settings(environment=os.environ).settings, Home.from_environment())
         except ModelError as error:
             pytest.skip(f"no model prepared: {error}")
     yield made
