@@ -51,6 +51,7 @@ fix: setup ## Format and repair what ruff can
 	$(BIN)/ruff check --fix .
 
 bench: setup ## Speed as a ratio: the local engine beside plain transformers, search without the model
+	$(BIN)/deskmate models prepare
 	$(BIN)/python -m assistant.engine.bench
 
 clean: ## Remove what was built; the data folder stays

@@ -18,6 +18,7 @@ from assistant.core.progress import Progress
 from assistant.core.records import Example, Record
 from assistant.core.runs import Run
 from assistant.core.settings import TrainSettings
+from assistant.engine.adapters import seal_adapter
 from assistant.engine.loading import load_model
 from training.rendering import Pack, make_packs, pack_tensors
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 WARM_UP_SHARE = 0.06
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = 30.0
 GRADIENT_NORM = 1.0
 ADAM_BETAS = (0.9, 0.95)
 
@@ -125,6 +126,7 @@ class _Trainer:
         torch.manual_seed(settings.seed)
         base = load_model(base_folder, dtype)
         self.tokenizer = base.tokenizer
+        self.base_folder = base_folder
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -228,6 +230,7 @@ class _Trainer:
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         self.model.save_pretrained(temporary)
+        seal_adapter(temporary, self.base_folder)
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(folder)

@@ -16,10 +16,11 @@ from assistant.core.ids import random_id
 from assistant.core.language import Language, detect_language
 from assistant.core.progress import NoProgress, Progress
 from assistant.core.prompts import answer_messages, not_covered, render
-from assistant.core.records import Answer, Arm, Passage, Record, Usage
+from assistant.core.records import Answer, Arm, Message, Passage, Record, Usage
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
 from indexing.codes import UnknownCode
+from indexing.search import query_in_context
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]")
 
@@ -186,11 +187,10 @@ class Pipeline:
                 max_tokens=answer.context_tokens,
             )
             refusal = self._refusal(question, found, language)
-        history = question.history[-2 * answer.history_turns :] if answer.history_turns else ()
+        shown = passages if found is not None else None
+        history = recent_history(question, answer.history_turns)
         request = GenerationRequest(
-            messages=answer_messages(
-                question.text, language, passages if found is not None else None, history
-            ),
+            messages=answer_messages(question.text, language, shown, history),
             adapter=self.adapter if arm in {"ft", "rag+ft"} else None,
             max_new_tokens=options.max_new_tokens or self.settings.engine.max_new_tokens,
             temperature=options.temperature,
@@ -218,7 +218,9 @@ class Pipeline:
             nearest = [code for row in unknown for code in row.nearest]
             codes = ", ".join(row.code for row in unknown)
             return render("unknown_code", language, codes=codes, nearest=", ".join(nearest))
-        score = self.searcher.evidence(search_query(question), found)
+        # a follow-up may lean on the turn before or open a subject of its own
+        asked = {search_query(question), question.text}
+        score = max(self.searcher.evidence(query, found) for query in asked)
         return "" if score >= self.settings.answer.evidence_threshold else not_covered(language)
 
     def _generate(
@@ -258,12 +260,18 @@ def check_question(text: str, limit: int) -> None:
 
 
 def search_query(question: Question) -> str:
-    """Return what is searched for: the question, with the person's last turn before a short one.
+    """Return what is searched for: the question after the person's last turn, which it may lean on.
 
     A follow-up such as "and the other model?" means nothing by itself.
     """
-    asked = [turn.content for turn in question.history if turn.role == "user"]
-    return f"{asked[-1]}\n{question.text}" if asked else question.text
+    return query_in_context(question.text, question.history)
+
+
+def recent_history(question: Question, turn_count: int) -> tuple[Message, ...]:
+    """Return the instructions among the earlier turns, and the last ``turn_count`` exchanges."""
+    added = [turn for turn in question.history if turn.role == "system"]
+    spoken = [turn for turn in question.history if turn.role != "system"]
+    return (*added, *spoken[max(0, len(spoken) - 2 * turn_count) :])
 
 
 def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:

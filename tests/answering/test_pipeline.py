@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from assistant.answering.events import AnswerDone, AnswerText, PassagesFound, Question
-from assistant.answering.pipeline import Pipeline
+from assistant.answering.pipeline import Pipeline, recent_history
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.prompts import not_covered
 from assistant.core.records import Message
@@ -69,6 +69,13 @@ def test_history_is_searched_with_and_bounded(listed: Any) -> None:
     history = tuple(Message(role=role, content=text) for role, text in turns)  # type: ignore[arg-type]
     _pipeline(searcher).answer(Question(text="and its bolts?", history=history))
     assert searcher.queries == ["about the Q7\nand its bolts?"]
+
+
+def test_instructions_survive_where_no_history_is_kept() -> None:
+    turns = (Message(role="system", content="Be kind."), Message(role="user", content="a"))
+    question = Question(text="b", history=(*turns, Message(role="assistant", content="c")))
+    assert [turn.content for turn in recent_history(question, 0)] == ["Be kind."]
+    assert [turn.content for turn in recent_history(question, 1)] == ["Be kind.", "a", "c"]
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 4001, "\x00\x01binary", "broken \ufffd"])
