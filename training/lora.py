@@ -94,10 +94,16 @@ def train_adapter(
 
 
 def step_order(packs: Sequence[Pack], settings: TrainSettings) -> list[int]:
-    """Return the pack of every step: each epoch all packs, in a seeded random order."""
+    """Return the pack of every step, in a seeded random order.
+
+    What is to be known by heart comes in every epoch. A context comes once over all epochs: more
+    contexts teach reading better than the same ones again.
+    """
+    contexts = [index for index, pack in enumerate(packs) if pack.has_context]
     order: list[int] = []
     for epoch in range(settings.epochs):
-        indices = list(range(len(packs)))
+        indices = [index for index, pack in enumerate(packs) if not pack.has_context]
+        indices += contexts[epoch :: settings.epochs]
         random.Random(f"{settings.seed}-{epoch}").shuffle(indices)
         order.extend(indices)
     return order

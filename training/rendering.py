@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
 
+MIN_CONTEXT_TOKENS = 160
+
+
 class Branch(Record, frozen=True, kw_only=True):
     """One example's own tokens behind the prefix.
 
@@ -36,6 +39,11 @@ class Pack(Record, frozen=True, kw_only=True):
 
     prefix: tuple[int, ...]
     branches: tuple[Branch, ...]
+
+    @property
+    def has_context(self) -> bool:
+        """Whether the prefix holds passages, not instructions only."""
+        return len(self.prefix) > MIN_CONTEXT_TOKENS
 
     @property
     def token_count(self) -> int:

@@ -67,7 +67,7 @@ def test_deleting_what_is_not_there_names_it(session: Session) -> None:
     documents.save_version(pumps.id, new_version("a.md", 1))
     documents.delete(pumps, "a.md")
     assert documents.live_versions(pumps.id) == []
-    with pytest.raises(NotFoundError, match="'a.md' in collection 'pumps'"):
+    with pytest.raises(NotFoundError, match=r"'a\.md' in collection 'pumps'"):
         documents.delete(pumps, "a.md")
 
 

@@ -1,0 +1,74 @@
+"""From text to terms: the one analysis that indexing, querying and the evidence measure share."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable
+
+_LATIN = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
+_CJK_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿]+")
+_PIECE = re.compile(_LATIN.pattern + "|" + _CJK_RUN.pattern)
+_SEPARATORS = re.compile(r"[-_.]")
+_NUMBER_AND_UNIT = re.compile(r"(\d+)([a-z]+)")
+_LONGEST_TERM = 64
+
+
+def fold(text: str) -> str:
+    """Return the text with full-width and other compatibility forms folded, in lower case."""
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def analyze(text: str) -> list[str]:
+    """Return the terms of a text, in order, repeats included.
+
+    English words are stemmed; Chinese is cut by jieba's search mode; what is joined by ``-``, ``_`` or ``.``
+    (codes, part numbers, identifiers) is kept whole without its separators and also split:
+    ``HQ-1204`` gives ``hq1204``, ``hq`` and ``1204``, so that ``HQ1204`` finds it.
+    """
+    terms: list[str] = []
+    for match in _PIECE.finditer(fold(text)):
+        piece = match.group()
+        terms.extend(_chinese_terms(piece) if _CJK_RUN.match(piece) else _latin_terms(piece))
+    return terms
+
+
+def _latin_terms(piece: str) -> list[str]:
+    parts = _SEPARATORS.split(piece)
+    terms = [_stem(part) for part in parts if len(part) <= _LONGEST_TERM]
+    if len(parts) > 1:
+        whole = "".join(parts)
+        terms += [_stem(whole)] if len(whole) <= _LONGEST_TERM else []
+    elif measure := _NUMBER_AND_UNIT.fullmatch(piece):
+        terms += measure.groups()
+    return terms
+
+
+def _stem(word: str) -> str:
+    return _stemmer()(word) if word.isalpha() else word
+
+
+def _chinese_terms(run: str) -> list[str]:
+    return [word for word in _cutter()(run) if word.strip()]
+
+
+@functools.cache
+def _stemmer() -> Callable[[str], str]:
+    import Stemmer
+
+    stem: Callable[[str], str] = Stemmer.Stemmer("english").stemWord
+    return stem
+
+
+@functools.cache
+def _cutter() -> Callable[[str], list[str]]:
+    import jieba
+
+    # the dictionary is read here, because jieba by itself leaves and trusts a cache file in the shared
+    # temporary folder
+    tokenizer = jieba.Tokenizer()
+    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+    tokenizer.initialized = True
+    cut: Callable[[str], list[str]] = tokenizer.lcut_for_search
+    return cut

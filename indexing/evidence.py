@@ -1,0 +1,85 @@
+"""How well passages cover a question, so that a threshold can tell what the documents do not cover.
+
+Two signs, half of each: likeness of embeddings against the collection's own background, and the share of
+the question's rare terms that the passages hold. Measured on 250 product questions a language to their own
+documents against questions to other documents: area under the curve .993 (English) and .9996 (Chinese). It
+does not tell a question that the manual just happens not to answer from one that it does (.69 on the sample
+suite): that is for the engine, which reads the passages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from assistant.core.language import Language
+from assistant.core.records import Chunk, Passage
+from indexing.analysis import analyze
+from indexing.corpus import indexed_text
+from indexing.embedding import Vectors
+from indexing.snapshots import Background
+
+_PAIRS = 20_000
+_SEED = 7
+_LEAST_SPREAD = 0.01
+# likeness 0 and 1 stand at so many spreads from the mean of unrelated pairs
+_FOREIGN, _SAME = -2.0, 4.0
+_LIKENESS_WEIGHT = 0.5
+_COVERING_PASSAGES = 3
+_CODE_EVIDENCE = 0.6
+
+
+def measure_background(vectors: Vectors, languages: Sequence[Language]) -> dict[str, Background]:
+    """Return language → background over its chunks' unit vectors; none where there are fewer than two."""
+    found: dict[str, Background] = {}
+    for language in sorted(set(languages)):
+        rows = vectors[[place for place, other in enumerate(languages) if other == language]]
+        if len(rows) < 2:  # noqa: PLR2004 - a pair
+            continue
+        left, right = np.random.default_rng(_SEED).integers(len(rows), size=(2, _PAIRS))
+        apart = left != right
+        cosines = (rows[left[apart]] * rows[right[apart]]).sum(axis=1)
+        spread = max(float(cosines.std()), _LEAST_SPREAD)
+        found[language] = Background(mean=round(float(cosines.mean()), 4), spread=round(spread, 4))
+    return found
+
+
+def measure_evidence(
+    query: str,
+    passages: Sequence[Passage],
+    rarity: Callable[[str], float],
+    backgrounds: dict[str, Background],
+) -> float:
+    """Return from 0 to 1 how well passages cover a query.
+
+    ``0.5 * likeness + 0.5 * coverage``: likeness is the best cosine against the background of its language,
+    coverage the share of the query's terms, weighted by rarity, that stand in the first three passages.
+    A passage that holds the query's code verbatim is evidence of at least 0.6.
+
+    Args:
+        query: what was searched.
+        passages: what was found, best first.
+        rarity: inverse document frequency of a term.
+        backgrounds: language → background.
+    """
+    if not passages:
+        return 0.0
+    coverage = _coverage(query, [passage.chunk for passage in passages[:_COVERING_PASSAGES]], rarity)
+    nearest = max(passages, key=lambda passage: passage.dense or 0.0)
+    background = backgrounds.get(nearest.chunk.language)
+    if background is None or nearest.dense is None:
+        value = coverage
+    else:
+        distance = (nearest.dense - background.mean) / background.spread
+        likeness = min(max((distance - _FOREIGN) / (_SAME - _FOREIGN), 0.0), 1.0)
+        value = _LIKENESS_WEIGHT * likeness + (1 - _LIKENESS_WEIGHT) * coverage
+    is_coded = any(passage.is_code_match for passage in passages)
+    return round(max(value, _CODE_EVIDENCE) if is_coded else value, 4)
+
+
+def _coverage(query: str, chunks: Sequence[Chunk], rarity: Callable[[str], float]) -> float:
+    weights = {term: rarity(term) for term in sorted(set(analyze(query)))}
+    held = {term for chunk in chunks for term in analyze(indexed_text(chunk))}
+    total = sum(weights.values())
+    return sum(weight for term, weight in weights.items() if term in held) / total if total else 0.0

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from assistant.cli.app import root
+from assistant.core.errors import DeskmateError, InputError, NotFoundError
+
+FILES = {
+    "en/pump.md": "# Faults\n\nFault code E-47: the fan is blocked.\n\n## Seals\n\nReplace seal HQ-1204.\n",
+    "zh/烤箱.txt": "门封条每天擦净一次。\n\n清洗蒸汽发生器需要两升除垢液。\n",
+}
+
+
+def deskmate(*arguments: str | Path) -> Result:
+    words = ["--set", "embedder.model=hashing", *map(str, arguments)]
+    return CliRunner().invoke(root, words, catch_exceptions=True)
+
+
+def answer(result: Result) -> Any:
+    assert result.exception is None, result.exception
+    return json.loads(result.stdout)
+
+
+def error(result: Result) -> DeskmateError:
+    assert isinstance(result.exception, DeskmateError)
+    return result.exception
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder into which real files were added by the real parser; its report as ``added.json``."""
+    data, files = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("files")
+    for name, text in FILES.items():
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_text(text, "utf-8")
+    (files / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DESKMATE_HOME", str(data))
+        result = deskmate("index", "add", files, "--collection", "泵", "--json")
+    (data / "added.json").write_text(result.stdout, "utf-8")
+    (data / "added.err").write_text(result.stderr, "utf-8")
+    assert result.exit_code == 0
+    return data
+
+
+@pytest.fixture
+def data(added: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy = tmp_path / "data"
+    shutil.copytree(added, copy)
+    monkeypatch.setenv("DESKMATE_HOME", str(copy))
+    return copy
+
+
+def test_add_reports_what_it_did_and_lists_the_refused_on_stderr(data: Path) -> None:
+    report = json.loads((data / "added.json").read_text("utf-8"))
+    assert report["added"] == ["en/pump.md", "zh/烤箱.txt"]
+    assert (report["document_count"], report["snapshot"]) == (2, "000001")
+    assert report["chunk_count"] >= 3
+    assert [Path(row["path"]).name for row in report["refused"]] == ["broken.pdf"]
+    assert "refused: " in (data / "added.err").read_text("utf-8")
+    assert "broken.pdf" in (data / "added.err").read_text("utf-8")
+
+
+def test_search_prints_exactly_the_fixed_shape(data: Path) -> None:
+    found = answer(deskmate("search", "what is e47", "--collection", "泵", "--top-k", "1", "--json"))
+    (passage,) = found["passages"]
+    assert list(found) == ["passages"]
+    assert list(passage) == ["rank", "score", "document", "version", "page", "heading_path", "text"]
+    assert (passage["rank"], passage["document"], passage["version"], passage["page"]) == (
+        1,
+        "en/pump.md",
+        1,
+        None,
+    )
+    assert "E-47" in passage["text"]
+    assert passage["heading_path"][-1] == "Faults"
+
+
+def test_a_batch_prints_one_line_a_row_with_its_id(data: Path, tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "question": "除垢液要多少？", "extra": 1},
+        {
+            "id": "b",
+            "question": "And which part is it?",
+            "history": [{"role": "user", "content": "Do I replace the seal?"}],
+        },
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    result = deskmate("search", "--batch", file, "--collection", "泵", "--top-k", "1")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["id"] for line in lines] == ["a", "b"]
+    assert "两升除垢液" in lines[0]["passages"][0]["text"]
+    assert "HQ-1204" in lines[1]["passages"][0]["text"]
+    file.write_text('{"id": "a"}\n')
+    assert "line 1" in error(deskmate("search", "--batch", file, "--collection", "泵")).message
+
+
+def test_a_person_reads_documents_and_marks(data: Path) -> None:
+    shown = deskmate("search", "E-47 [bold]?", "--collection", "泵").stdout
+    assert "1. en/pump.md (version 1)" in shown
+    assert "· code" in shown
+    assert "泵: 2 documents" in deskmate("index", "status").stdout
+    assert "  zh/烤箱.txt  version 1" in deskmate("index", "status", "--collection", "泵").stdout
+
+
+def test_status_and_remove_agree(data: Path) -> None:
+    before = answer(deskmate("index", "status", "--collection", "泵", "--json"))["collections"][0]
+    assert [row["document"] for row in before["documents"]] == ["en/pump.md", "zh/烤箱.txt"]
+    assert sum(row["chunk_count"] for row in before["documents"]) == before["chunk_count"]
+    assert (
+        answer(deskmate("index", "remove", "zh/烤箱.txt", "--collection", "泵", "--json"))["document_count"]
+        == 1
+    )
+    after = answer(deskmate("index", "status", "--json"))["collections"][0]
+    assert [row["document"] for row in after["documents"]] == ["en/pump.md"]
+    assert after["snapshot"] == "000002"
+    gone = error(deskmate("index", "remove", "zh/烤箱.txt", "--collection", "泵"))
+    assert isinstance(gone, NotFoundError)
+    rebuilt = answer(deskmate("index", "rebuild", "--collection", "泵", "--json"))
+    assert (rebuilt["snapshot"], rebuilt["document_count"]) == ("000003", 1)
+
+
+@pytest.mark.parametrize("command", [["search", "pump"], ["index", "status"], ["index", "remove", "a.md"]])
+def test_a_collection_that_is_not_there_names_the_next_command(data: Path, command: list[str]) -> None:
+    missing = error(deskmate(*command, "--collection", "x"))
+    assert isinstance(missing, NotFoundError)
+    assert "collection 'x'" in missing.message
+    assert missing.next_command == "deskmate index add PATH --collection x"
+
+
+def test_an_empty_machine_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "new"))
+    assert "deskmate index add PATH" in deskmate("index", "status").stdout
+
+
+def test_nothing_readable_ends_with_2_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "absent"):
+        result = deskmate("index", "add", path, "--collection", "new", "--json")
+        assert error(result).exit_code == 2
+        assert json.loads(result.stdout)["refused"][0]["path"] == str(path)
+    assert not (data / "collections" / "new" / "current").exists()
+    names = [row["collection"] for row in answer(deskmate("index", "status", "--json"))["collections"]]
+    assert names == ["泵"]
+
+
+@pytest.mark.parametrize("query", ["", "a" * 100_000, "\x00\x01\x02"])
+def test_what_is_no_question_is_refused(data: Path, query: str) -> None:
+    assert isinstance(error(deskmate("search", query, "--collection", "泵")), InputError)
+
+
+def test_a_question_in_broken_bytes_ends_with_2_and_no_traceback(data: Path) -> None:
+    start = [
+        sys.executable,
+        "-c",
+        "from assistant.cli import main; main()",
+        "--set",
+        "embedder.model=hashing",
+    ]
+    words = [*start, "search", b"\xff\xfe", "--collection", "泵"]
+    ended = subprocess.run(words, check=False, capture_output=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"error: the question is not text")
+    assert b"Traceback" not in ended.stderr

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assistant.core.errors import IndexBroken
+from indexing.codes import CodeIndex, build_codes, find_codes, read_codes, write_codes
+
+TEXTS = [
+    (1, "Fault code E-01: no power. Fault code E-02: fan blocked."),
+    (2, "错误代码 E-47：温度传感器断路。"),
+    (3, "Error F03 means low pressure; error F04 and error F05 mean no flow."),
+    (4, "Spare part HQ-1204 fits the T6, status ERR_1234 and fault 0x1A."),
+    (5, "Error Number: 8001. The memory limit of 1500 MiB was reached in 2024."),
+    (6, "## 错误代码 8002：写入冲突"),
+    *[
+        (number, f"The ESP32 supports feature {number}, GPIO{number % 10} and I2C.")
+        for number in range(10, 60)
+    ],
+]
+
+
+@pytest.fixture(scope="module")
+def codes() -> CodeIndex:
+    return build_codes((number, "", text) for number, text in TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("question", "chunks"),
+    [
+        ("What does E-47 mean?", {2}),
+        ("what does e47 mean", {2}),
+        ("显示Ｅ－４７怎么办", {2}),
+        ("E47故障怎么处理", {2}),
+        ("the display says E 47", {2}),
+        ("is HQ1204 in stock", {4}),
+        ("err-1234 appeared", {4}),
+        ("register 0x1a", {4}),
+        ("E-01 and F03 together", {1, 3}),
+        ("what is 8001", {5}),
+        ("出现 8002 怎么办", {6}),
+        ("no code at all", set()),
+        ("in 2024 we sold 1500", set()),
+        ("E-470", set()),
+        ("XE-47", set()),
+    ],
+)
+def test_known_codes_lead_to_their_chunks(codes: CodeIndex, question: str, chunks: set[int]) -> None:
+    assert set(codes.chunks_of(question)) == chunks
+
+
+def test_a_chunk_with_more_of_the_codes_counts_more(codes: CodeIndex) -> None:
+    assert codes.chunks_of("E-01, E-02 or F03?") == {1: 2, 3: 1}
+
+
+def test_what_stands_everywhere_leads_nowhere(codes: CodeIndex) -> None:
+    assert codes.chunks_of("How do I start the ESP32?") == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "code", "nearest"),
+    [("What does E-48 mean?", "E-48", "E-47"), ("出现 e03 怎么办", "e03", "E-02"), ("F-09?", "F-09", "F05")],
+)
+def test_an_unknown_member_of_a_family_is_told_with_its_neighbours(
+    codes: CodeIndex, question: str, code: str, nearest: str
+) -> None:
+    (unknown,) = codes.unknown(question)
+    assert unknown.code == code
+    assert unknown.nearest[0] == nearest
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does E-47 mean?",
+        "the ESP33 chip",
+        "GPIO39 is floating",
+        "since 2024-05-01, 5 mm wide, step 3, T7, v2.1, 230V, IPv6",
+        "HQ-9999",
+        "E-100",
+        "2024 年 5 月，第 3 步，型号 T7",
+    ],
+)
+def test_words_dates_and_sizes_are_no_unknown_codes(codes: CodeIndex, question: str) -> None:
+    assert codes.unknown(question) == ()
+
+
+def test_lower_case_words_with_digits_are_no_codes_of_a_document() -> None:
+    assert find_codes("item2, covid-19, step3, top10, 3D, 2024, 5mm") == []
+
+
+def test_a_number_that_begins_a_title_is_a_code_and_years_are_none() -> None:
+    codes = build_codes(
+        [(1, "Errors\n04101 UV LED", "Calibration failed."), (2, "2.1 Data", "Made in 2019.")]
+    )
+    assert codes.chunks_of("04101?") == {1: 1}
+    assert codes.chunks_of("since 2019") == {}
+    assert codes.unknown("04199 or 4711?") == ()
+
+
+def test_codes_survive_the_disk(codes: CodeIndex, tmp_path: Path) -> None:
+    write_codes(tmp_path, codes)
+    again = read_codes(tmp_path, len(TEXTS))
+    assert again.entries == codes.entries
+    assert again.unknown("E-48") == codes.unknown("E-48")
+    (tmp_path / "codes.json").write_text("{")
+    with pytest.raises(IndexBroken, match=r"codes\.json"):
+        read_codes(tmp_path, 1)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assistant.core.errors import IndexBroken
+from indexing.lexical_index import LexicalIndex, write_lexical
+
+TEXTS = [
+    (11, "Replace the pump seal HQ-1204 every two years."),
+    (12, "The pump runs at 50 Hz; the pump must not run dry. 设备 field:value"),
+    (13, "更换水泵密封圈 HQ-1205 后，请检查是否漏水。"),
+    (14, "路由器的无线网络设置。"),
+    (15, "Nothing of interest stands here, only words about the weather."),
+]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> LexicalIndex:
+    write_lexical(tmp_path / "lexical", TEXTS)
+    return LexicalIndex(tmp_path / "lexical")
+
+
+@pytest.mark.parametrize(
+    ("query", "best"),
+    [("replacing seals", 11), ("密封圈漏水", 13), ("hq1205", 13), ("Ｗｅａｔｈｅｒ", 15), ("无线网", 14)],
+)
+def test_the_best_passage_comes_first(index: LexicalIndex, query: str, best: int) -> None:
+    found = index.search(query, 3)
+    assert found[0][0] == best
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert found[0][1] > 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'pump" OR *:*',
+        "terms:pump",
+        "(pump",
+        "pump^100 AND NOT pump",
+        "[pump TO seal]",
+        "pump\\",
+        "+pump -pump",
+        "/pump.*/",
+    ],
+)
+def test_no_character_of_a_query_is_syntax(index: LexicalIndex, query: str) -> None:
+    assert {number for number, _ in index.search(query, 5)} >= {12}
+    assert 15 not in {number for number, _ in index.search(query, 5)}
+
+
+@pytest.mark.parametrize("query", ["*", "?!", "《》", "zzzz"])
+def test_what_is_not_there_is_not_found(index: LexicalIndex, query: str) -> None:
+    assert index.search(query, 5) == []
+
+
+def test_rare_terms_weigh_more_and_absent_ones_most(index: LexicalIndex) -> None:
+    assert 0 < index.rarity("pump") < index.rarity("weather") < index.rarity("absent")
+
+
+def test_no_lock_file_is_left_and_the_same_texts_rank_the_same(tmp_path: Path) -> None:
+    rows = []
+    for name in ("one", "two"):
+        write_lexical(tmp_path / name, TEXTS)
+        assert not [*(tmp_path / name).glob("*lock*")]
+        rows.append(LexicalIndex(tmp_path / name).search("pump", 5))
+    assert rows[0] == rows[1]
+
+
+def test_an_empty_index_finds_nothing_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    write_lexical(tmp_path / "empty", [])
+    assert LexicalIndex(tmp_path / "empty").search("pump", 5) == []
+    (tmp_path / "broken").mkdir()
+    with pytest.raises(IndexBroken, match="lexical index"):
+        LexicalIndex(tmp_path / "broken")
