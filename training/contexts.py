@@ -28,9 +28,12 @@ from training.wording import read_list
 
 ORACLE_SHARE = 0.85
 BRANCHES = 6
-UNCOVERED_SHARE = 0.35
+UNCOVERED_SHARE = 0.2
+REAL_SHARE = 0.5
+GENERIC_SHARE = 0.25
 MAX_SUPPORT_OF_ABSENT = 0.6
-MIN_SUPPORT_OF_PRESENT = 0.8
+MIN_SUPPORT_OF_PRESENT = 0.6
+MIN_SUPPORT_OF_MARK = 0.4
 _MODEL = re.compile(r"(?:models?|fits|机型|型号)\s*[:：]\s*([A-Z]{1,4}-?\d{1,4})", re.IGNORECASE)
 _MODEL_OR_CODE = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,3}-?\d{1,3}(?![\dA-Za-z-])")
 
@@ -51,18 +54,16 @@ def grounded_examples(
 ) -> list[Example]:
     """Return examples in groups that share a context; ``synth.grounded_groups`` groups."""
     rng = random.Random(synth.seed)
-    anchors = spread(pairs, synth.grounded_groups, rng)
-    found = searcher.search_many([pair.question for pair in anchors], 2 * answer.context_passages)
+    anchors = choose_anchors(pairs, synth.grounded_groups, rng)
+    found = searcher.search_many([pair.question for pair in anchors], 2 * answer.context_passages + 1)
     names = sorted({match for pair in pairs for match in _MODEL_OR_CODE.findall(pair.question)})
     examples: list[Example] = []
     for anchor, passages in zip(anchors, found, strict=True):
-        has_oracle = rng.random() < ORACLE_SHARE
-        usable = [p for p in passages if has_oracle or p.chunk.id != anchor.chunk.id]
+        is_shown = rng.random() < ORACLE_SHARE and not _is_real(anchor)
+        usable = [p for p in passages if is_shown or p.chunk.id != anchor.chunk.id]
         context = choose_context(
             usable, count_tokens, max_passages=answer.context_passages, max_tokens=answer.context_tokens
         )
-        asked = _ask(anchor, pairs, context, names, rng)
-        messages = [(question, target, pair) for question, target, pair in asked]
         examples.extend(
             make_example(
                 recipe="grounded" if pair else "uncovered",
@@ -72,9 +73,26 @@ def grounded_examples(
                 chunks=(pair.chunk,) if pair else (),
                 teacher=pair.teacher if pair else "rules",
             )
-            for question, target, pair in messages
+            for question, target, pair in _ask(anchor, pairs, context, names, rng)
         )
     return examples
+
+
+def choose_anchors(pairs: Sequence[Pair], count: int, rng: random.Random) -> list[Pair]:
+    """Choose the questions that contexts are found for: real ones up to a half, the others spread."""
+    real = [pair for pair in pairs if _is_real(pair)]
+    made = [pair for pair in pairs if not _is_real(pair)]
+    chosen = rng.sample(real, min(len(real), round(REAL_SHARE * count)))
+    return chosen + spread(made, count - len(chosen), rng)
+
+
+def _is_real(pair: Pair) -> bool:
+    """Return whether people asked the question: then its own chunk holds it word for word.
+
+    Such a chunk is kept out of the context, or the model learns that a question is answered where it
+    finds the question, and refuses all others.
+    """
+    return pair.chunk.kind in {"ticket", "dialogue"}
 
 
 def spread(pairs: Sequence[Pair], count: int, rng: random.Random) -> list[Pair]:
@@ -102,14 +120,13 @@ def _ask(
 ) -> list[tuple[str, str, Pair | None]]:
     """Return (question, target, pair or None) for one context."""
     language = anchor.chunk.language
-    numbers = {passage.chunk.id: number for number, passage in enumerate(context, 1)}
-    inside = [pair for pair in pairs if pair.chunk.id in numbers and pair is not anchor]
+    inside = [pair for pair in pairs if pair is not anchor and not _is_real(pair) and _stands(context, pair)]
     rng.shuffle(inside)
-    chosen = [pair for pair in [anchor, *inside] if pair.chunk.id in numbers][:BRANCHES]
+    chosen = [pair for pair in [anchor, *inside] if _stands(context, pair)][:BRANCHES]
     asked: list[tuple[str, str, Pair | None]] = [
-        (pair.question, mark_sentences(pair.answer, numbers[pair.chunk.id]), pair) for pair in chosen
+        (pair.question, mark_sentences(pair.answer, context), pair) for pair in chosen
     ]
-    asked.extend(_two_step(chosen, numbers, language))
+    asked.extend(_two_step(chosen, context, language))
     absent = _absent(anchor, pairs, context, names, rng)
     wanted = max(1, round(UNCOVERED_SHARE * len(asked)))
     refusal = not_covered(language)
@@ -117,8 +134,15 @@ def _ask(
     return asked
 
 
+def _stands(context: tuple[Passage, ...], pair: Pair) -> bool:
+    """Return whether the context answers the question: by its chunk, or, asked by people, by another."""
+    if not _is_real(pair):
+        return any(passage.chunk.id == pair.chunk.id for passage in context)
+    return any(support(pair.answer, evidence_text(p)) >= MIN_SUPPORT_OF_PRESENT for p in context)
+
+
 def _two_step(
-    chosen: Sequence[Pair], numbers: dict[str, int], language: Language
+    chosen: Sequence[Pair], context: tuple[Passage, ...], language: Language
 ) -> list[tuple[str, str, Pair | None]]:
     """Return one question that asks two things which stand in two passages."""
     others = [pair for pair in chosen[1:] if pair.chunk.id != chosen[0].chunk.id] if chosen else []
@@ -126,7 +150,7 @@ def _two_step(
         return []
     joint = "" if language == "zh" else " "
     pairs = (chosen[0], others[0])
-    answer = joint.join(mark_sentences(pair.answer, numbers[pair.chunk.id]) for pair in pairs)
+    answer = joint.join(mark_sentences(pair.answer, context) for pair in pairs)
     return [(joint.join(pair.question for pair in pairs), answer, chosen[0])]
 
 
@@ -141,14 +165,16 @@ def _absent(
     language = anchor.chunk.language
     text = "\n".join(passage.chunk.text for passage in context)
     shown = {passage.chunk.id for passage in context}
-    hard = [anchor.question] if anchor.chunk.id not in shown and not _holds(text, anchor) else []
+    is_hard = anchor.chunk.id not in shown and not _is_real(anchor) and not _holds(text, anchor)
+    hard = [anchor.question] if is_hard else []
     same = [pair for pair in pairs if pair.chunk.language == language]
     swapped = _swap_names([pair for pair in same if pair.chunk.id in shown], names, text, rng)
-    others = [pair for pair in rng.sample(same, min(20, len(same))) if pair.chunk.id not in shown]
-    near = [pair.question for pair in others if not _holds(text, pair)]
-    generic = _generic(language, models_of(same), rng)
-    mixed = [question for trio in zip(swapped, generic, near, strict=False) for question in trio]
-    return list(dict.fromkeys([*hard, *mixed, *swapped, *generic, *near]))
+    others = [pair for pair in rng.sample(same, min(40, len(same))) if pair.chunk.id not in shown]
+    near = [pair.question for pair in others if not _holds(text, pair) and pair.recipe != "table"]
+    generic = _generic(language, models_of(same), rng) if rng.random() < GENERIC_SHARE else []
+    soft = [*swapped[:1], *near[:2], *generic[:1]]
+    rng.shuffle(soft)
+    return list(dict.fromkeys([*hard, *soft]))
 
 
 def _holds(text: str, pair: Pair) -> bool:
@@ -193,11 +219,19 @@ def _generic(language: Language, models: Sequence[str], rng: random.Random) -> l
     return [line.replace("$model", rng.choice(models)) for line in lines]
 
 
-def mark_sentences(answer: str, number: int) -> str:
-    """Return the answer with the passage's number in each of its sentences, as service checks it."""
+def mark_sentences(answer: str, context: tuple[Passage, ...]) -> str:
+    """Return the answer, each sentence marked by the passage that carries it best."""
     pieces = []
     end = 0
     for span in split_sentences(answer):
-        pieces += [answer[end : span.start], place_marks(span.text, [number])]
+        scores = [support(span.text, evidence_text(passage)) for passage in context]
+        best = max(range(len(scores)), key=scores.__getitem__, default=-1)
+        marks = [best + 1] if best >= 0 and scores[best] >= MIN_SUPPORT_OF_MARK else []
+        pieces += [answer[end : span.start], place_marks(span.text, marks)]
         end = span.end
     return "".join(pieces)
+
+
+def evidence_text(passage: Passage) -> str:
+    """Return what a passage says, its headings included."""
+    return " ".join((*passage.chunk.heading_path, passage.chunk.text))

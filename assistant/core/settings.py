@@ -112,7 +112,7 @@ class AnswerSettings(Section, frozen=True, kw_only=True):
     """
 
     context_passages: Positive = 4
-    context_tokens: Positive = 1000
+    context_tokens: Positive = 800
     evidence_threshold: Share = 0.3
     max_question_characters: Positive = 4000
     history_turns: Annotated[int, Meta(ge=0)] = 6
@@ -129,8 +129,8 @@ class SynthSettings(Section, frozen=True, kw_only=True):
         seed: of every random choice.
     """
 
-    teacher_questions: Annotated[int, Meta(ge=0)] = 48
-    closed_book: Annotated[int, Meta(ge=0)] = 360
+    teacher_questions: Annotated[int, Meta(ge=0)] = 112
+    closed_book: Annotated[int, Meta(ge=0)] = 300
     grounded_groups: Annotated[int, Meta(ge=0)] = 72
     replay: Annotated[int, Meta(ge=0)] = 24
     seed: int = 7
@@ -152,7 +152,7 @@ class TrainSettings(Section, frozen=True, kw_only=True):
     rank: Positive = 16
     alpha: Positive = 32
     dropout: Share = 0.0
-    learning_rate: Annotated[float, Meta(gt=0)] = 8e-4
+    learning_rate: Annotated[float, Meta(gt=0)] = 3e-4
     epochs: Positive = 3
     step_tokens: Positive = 448
     seed: int = 7

@@ -80,17 +80,20 @@ def test_groups_ask_what_the_context_holds_and_what_it_does_not(language: Langua
         assert f"{value} N" in passage
         assert any(question.startswith(pair.question) for pair in pairs)
     recipes = Counter(example.recipe for example in examples)
-    assert 0.15 < recipes["uncovered"] / len(examples) < 0.5
+    assert 0.1 < recipes["uncovered"] / len(examples) < 0.4
     again = grounded_examples(pairs, Neighbours(pairs), len, AnswerSettings(), synth)
     assert [example.id for example in again] == [example.id for example in examples]
 
 
 def test_every_sentence_gets_its_mark() -> None:
-    assert (
-        mark_sentences("E-14 is a blocked rotor. Clean it.", 2)
-        == "E-14 is a blocked rotor [2]. Clean it [2]."
+    texts = ("Store it dry.", "E-14: blocked rotor. Clean the impeller.", "叶轮卡住，请清洗叶轮")
+    context = tuple(
+        Passage(rank=1, score=1.0, chunk=Chunk(id=text, document="d", version=1, position=0, text=text))
+        for text in texts
     )
-    assert mark_sentences("叶轮卡住。请清洗", 1) == "叶轮卡住[1]。请清洗[1]"
+    marked = mark_sentences("E-14 is a blocked rotor. Clean the impeller. Call us.", context)
+    assert marked == "E-14 is a blocked rotor [2]. Clean the impeller [2]. Call us."
+    assert mark_sentences("叶轮卡住。请清洗叶轮", context) == "叶轮卡住[3]。请清洗叶轮[3]"
 
 
 def test_models_come_from_fields_of_that_name() -> None:
