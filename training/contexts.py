@@ -7,6 +7,8 @@ asked too; so is, in balance, what the context does not hold:
 - the anchor itself with its passage taken out (near misses stay),
 - a model or code that does not exist put in the place of one that does,
 - what manuals of this kind do not tell.
+
+One such question in about every other context: more of them teach a small model to refuse.
 """
 
 from __future__ import annotations
@@ -28,9 +30,11 @@ from training.wording import read_list
 
 ORACLE_SHARE = 0.85
 BRANCHES = 6
-UNCOVERED_SHARE = 0.2
+# of the contexts: a small model that meets more refusals than this refuses whatever is worded unlike its
+# training questions (measured: at one refusal in six, all 14 colloquial questions of the sample suite)
+UNCOVERED_SHARE = 0.4
 REAL_SHARE = 0.5
-GENERIC_SHARE = 0.25
+GENERIC_SHARE = 0.5
 MAX_SUPPORT_OF_ABSENT = 0.6
 MIN_SUPPORT_OF_PRESENT = 0.6
 MIN_SUPPORT_OF_MARK = 0.4
@@ -127,10 +131,9 @@ def _ask(
         (pair.question, mark_sentences(pair.answer, context), pair) for pair in chosen
     ]
     asked.extend(_two_step(chosen, context, language))
-    absent = _absent(anchor, pairs, context, names, rng)
-    wanted = max(1, round(UNCOVERED_SHARE * len(asked)))
-    refusal = not_covered(language)
-    asked.extend((question, refusal, None) for question in absent[:wanted])
+    if not asked or rng.random() < UNCOVERED_SHARE:
+        absent = _absent(anchor, pairs, context, names, rng)
+        asked.extend((question, not_covered(language), None) for question in absent[:1])
     return asked
 
 
@@ -169,10 +172,8 @@ def _absent(
     hard = [anchor.question] if is_hard else []
     same = [pair for pair in pairs if pair.chunk.language == language]
     swapped = _swap_names([pair for pair in same if pair.chunk.id in shown], names, text, rng)
-    others = [pair for pair in rng.sample(same, min(40, len(same))) if pair.chunk.id not in shown]
-    near = [pair.question for pair in others if not _holds(text, pair) and pair.recipe != "table"]
     generic = _generic(language, models_of(same), rng) if rng.random() < GENERIC_SHARE else []
-    soft = [*swapped[:1], *near[:2], *generic[:1]]
+    soft = [*swapped[:1], *generic]
     rng.shuffle(soft)
     return list(dict.fromkeys([*hard, *soft]))
 

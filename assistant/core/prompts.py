@@ -79,7 +79,7 @@ def answer_messages(
         system = render("closed_book", language)
     else:
         context = format_context(passages, language)
-        system = render("grounded", language, context=context, not_covered=not_covered(language))
+        system = render("grounded", language, context=context)
     # many chat templates take one system message only, at the top
     added = [turn.content for turn in history if turn.role == "system"]
     turns = [turn for turn in history if turn.role != "system"]

@@ -129,8 +129,8 @@ class SynthSettings(Section, frozen=True, kw_only=True):
         seed: of every random choice.
     """
 
-    teacher_questions: Annotated[int, Meta(ge=0)] = 112
-    closed_book: Annotated[int, Meta(ge=0)] = 300
+    teacher_questions: Annotated[int, Meta(ge=0)] = 96
+    closed_book: Annotated[int, Meta(ge=0)] = 260
     grounded_groups: Annotated[int, Meta(ge=0)] = 72
     replay: Annotated[int, Meta(ge=0)] = 24
     seed: int = 7

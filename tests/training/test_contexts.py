@@ -66,7 +66,7 @@ def test_groups_ask_what_the_context_holds_and_what_it_does_not(language: Langua
     examples = grounded_examples(pairs, Neighbours(pairs), len, AnswerSettings(), synth)
     by_context = Counter(example.messages[0].content for example in examples)
     assert 8 <= len(by_context) <= 12
-    assert min(by_context.values()) >= 2
+    assert min(by_context.values()) >= 1
     refusal = not_covered(language)
     for example in examples:
         system, question, target = (message.content for message in example.messages)
@@ -80,7 +80,7 @@ def test_groups_ask_what_the_context_holds_and_what_it_does_not(language: Langua
         assert f"{value} N" in passage
         assert any(question.startswith(pair.question) for pair in pairs)
     recipes = Counter(example.recipe for example in examples)
-    assert 0.1 < recipes["uncovered"] / len(examples) < 0.4
+    assert 0.02 < recipes["uncovered"] / len(examples) < 0.3
     again = grounded_examples(pairs, Neighbours(pairs), len, AnswerSettings(), synth)
     assert [example.id for example in again] == [example.id for example in examples]
 
