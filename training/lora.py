@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +144,9 @@ class _Trainer:
             target_modules=list(TARGET_MODULES),
             task_type="CAUSAL_LM",
         )
-        self.model: Any = get_peft_model(base.model.train(), config, autocast_adapter_dtype=False)
+        with warnings.catch_warnings():  # PEFT asks transformers by an old name
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model: Any = get_peft_model(base.model.train(), config, autocast_adapter_dtype=False)
         self.dtype = getattr(torch, dtype)
         self.weights = [p for p in self.model.parameters() if p.requires_grad]
         self.masters = [p.detach().float().clone().requires_grad_() for p in self.weights]
