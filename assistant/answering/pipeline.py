@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from assistant.answering.abstention import is_abstention
-from assistant.answering.citations import cite, make_citation
+from assistant.answering.citations import cite, is_grounded, make_citation
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
 from assistant.core.context import choose_context
 from assistant.core.errors import InputError, NotFoundError
@@ -277,6 +277,8 @@ def recent_history(question: Question, turn_count: int) -> tuple[Message, ...]:
 def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
     has_context = row.arm in {"rag", "rag+ft"}
     abstained = row.request is None or is_abstention(text, row.language)
+    if has_context and not abstained and not is_grounded(text, row.passages):
+        text, abstained = not_covered(row.language), True
     checked, citations = (text.strip(), ()) if abstained or not has_context else cite(text, row.passages)
     timings = {"retrieve": row.retrieve_seconds, "total": time.perf_counter() - began}
     if first is not None:

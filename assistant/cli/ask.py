@@ -80,7 +80,7 @@ def show_answer(pipeline: Pipeline, text: str, arm: Arm | None = None) -> Answer
         elif isinstance(event, AnswerDone):
             answer = event.answer
     click.echo("")
-    if answer.text != streamed.strip() and not answer.abstained:
+    if answer.text != streamed.strip():
         click.echo(f"checked: {answer.text}")
     for citation in answer.citations:
         click.echo(click.style(describe_citation(citation), dim=True))

@@ -10,7 +10,8 @@ from typing import NamedTuple
 # a full stop ends a sentence only before white space, so that "3.5 bar" and "v2.1" stay whole
 _END = re.compile(r"[。！？；]+[”」』）]*|[.!?]+[\"')\]]*(?=\s|$)|\n+")
 _WORD = re.compile(r"[a-z0-9]+(?:[.\-/_][a-z0-9]+)*|[㐀-䶿一-鿿豈-﫿]+")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+# the 7 of "Q7" is part of a name
+_NUMBER = re.compile(r"(?<![A-Za-z0-9-])\d+(?:[.,]\d+)*")
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",

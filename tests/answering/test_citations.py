@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from assistant.answering.abstention import is_abstention
-from assistant.answering.citations import best_quote, cite
+from assistant.answering.citations import best_quote, cite, is_grounded
 from assistant.core.prompts import not_covered
 from assistant.core.records import Passage
 
@@ -60,6 +60,20 @@ def test_two_sentences_two_passages(passage: MakePassage) -> None:
     text, citations = cite(raw, (passage(LEAK, 0), passage(TORQUE, 1)))
     assert text == raw
     assert [citation.number for citation in citations] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The Q7 comes with a Bluetooth speaker [1].", False),
+        ("The flow of the Q9 is 1.8 L/min.", False),
+        ("T6 有燃气版的。", False),
+        ("Fit the kit QP-2209.", True),
+        ("根据文档，请更换传感器 HT-4051。", True),
+    ],
+)
+def test_what_no_passage_carries_is_made_up(passage: MakePassage, text: str, expected: bool) -> None:
+    assert is_grounded(text, (passage(LEAK, 0), passage(TORQUE, 1), passage(ZH, 2))) is expected
 
 
 def test_a_quote_is_bounded() -> None:
