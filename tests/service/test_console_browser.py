@@ -22,7 +22,7 @@ pytestmark = [
 ]
 ENTER = "\ue007"
 ESCAPE = "\ue00c"
-NASTY = "<img src=x onerror=\"document.title='owned'\"> <b>E07</b> is hot [1]"
+NASTY = "<img src=x onerror=\"document.title='owned'\"> <b>E07</b> is hot [1]\n\nE07 means the motor is hot."
 
 
 class Browser:
