@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from assistant.core.errors import IndexBroken, InputError
+from assistant.core.errors import InputError
 from assistant.core.home import Home
 from assistant.core.records import Message, Passage, Record
 from assistant.core.settings import SearchSettings, Settings
-from indexing.codes import CodeIndex, UnknownCode, read_codes
-from indexing.corpus import Corpus, read_corpus
-from indexing.embedding import Embedder, Vectors
+from indexing.codes import UnknownCode
+from indexing.corpus import Corpus
+from indexing.embedding import Embedder
 from indexing.evidence import measure_evidence
-from indexing.lexical_index import LexicalIndex
-from indexing.snapshots import (
-    LEXICAL_FOLDER,
-    VECTORS_FILE,
-    Manifest,
-    current_name,
-    open_current,
-    rebuild_command,
-)
-from indexing.vector_index import VectorIndex
+from indexing.opening import OpenSnapshot
+from indexing.ranking import rank
+from indexing.snapshots import current_name
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
 _CONTEXT_CHARACTERS = 500
-Lane = Sequence[tuple[int, float]]
 
 
 class SearchStats(Record, frozen=True, kw_only=True):
@@ -51,24 +43,6 @@ class SearchStats(Record, frozen=True, kw_only=True):
     code_count: int
     embedder: str
     created: str
-
-
-class OpenSnapshot:
-    """A snapshot's indexes and chunks, opened together; never changes.
-
-    Raises:
-        NotFoundError: the collection has no snapshot.
-        IndexBroken: it is damaged or made by another embedder.
-    """
-
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
-        path, self.manifest = open_current(folder)
-        self.name = path.name
-        _check_embedder(self.manifest, embedder)
-        self.corpus: Corpus = read_corpus(path, self.manifest)
-        self.vectors = VectorIndex(path / VECTORS_FILE)
-        self.lexical = LexicalIndex(path / LEXICAL_FOLDER)
-        self.codes: CodeIndex = read_codes(path, self.manifest.chunk_count)
 
 
 class Searcher:
@@ -139,7 +113,7 @@ class Searcher:
         vectors = self._embedder.embed_queries(queries)
         dense = snapshot.vectors.search(vectors, self._settings.pool)
         return [
-            self._rank(snapshot, query, vector, lane, top_k or self._settings.top_k)
+            rank(snapshot, query, vector, lane, self._settings, top_k or self._settings.top_k)
             for query, vector, lane in zip(queries, vectors, dense, strict=True)
         ]
 
@@ -162,53 +136,6 @@ class Searcher:
             if current_name(self._folder) != self._snapshot.name:
                 self._snapshot = OpenSnapshot(self._folder, self._embedder)
             return self._snapshot
-
-    def _rank(
-        self, snapshot: OpenSnapshot, query: str, vector: Vectors, dense: Lane, top_k: int
-    ) -> tuple[Passage, ...]:
-        lexical = snapshot.lexical.search(query, self._settings.pool)
-        coded = snapshot.codes.chunks_of(query)
-        numbers = sorted({number for number, _ in (*dense, *lexical)} | set(coded))
-        cosines = dict(zip(numbers, snapshot.vectors.cosines(vector, numbers), strict=True))
-        scores = fuse(cosines, dict(lexical), self._settings.dense_weight)
-        order = sorted(numbers, key=lambda number: (-coded.get(number, 0), -scores[number], number))
-        chunks = snapshot.corpus.by_number
-        distinct = {chunks[number].text: number for number in reversed(order)}
-        best = [number for number in order if distinct[chunks[number].text] == number][:top_k]
-        return tuple(
-            Passage(
-                rank=rank,
-                score=round(scores[number] + coded.get(number, 0), 6),
-                chunk=chunks[number],
-                dense=cosines[number],
-                lexical=dict(lexical).get(number),
-                is_code_match=number in coded,
-            )
-            for rank, number in enumerate(best, 1)
-        )
-
-
-def fuse(cosines: Mapping[int, float], lexical: Mapping[int, float], dense_weight: float) -> dict[int, float]:
-    """Return number → fused score from 0 to 1 of all candidates.
-
-    Both lanes' scores are scaled to 0 to 1 over the candidates and summed by weight. A candidate that only
-    one lane brought has its true cosine, and a BM25 score of 0. Beside reciprocal rank fusion this keeps how
-    far apart the candidates are: measured, the right passage of a support question comes first more often.
-
-    Args:
-        cosines: of every candidate.
-        lexical: BM25 scores of those that the lexical lane found.
-        dense_weight: from 0 to 1.
-    """
-    dense = _scaled(cosines)
-    terms = _scaled({number: lexical.get(number, 0.0) for number in cosines})
-    return {number: dense_weight * dense[number] + (1 - dense_weight) * terms[number] for number in cosines}
-
-
-def _scaled(scores: Mapping[int, float]) -> dict[int, float]:
-    lowest, highest = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
-    spread = highest - lowest
-    return {number: (score - lowest) / spread if spread else 0.0 for number, score in scores.items()}
 
 
 def check_query(query: str, longest: int) -> None:
@@ -236,12 +163,3 @@ def query_in_context(question: str, history: Sequence[Message]) -> str:
     """
     before = [turn.content[:_CONTEXT_CHARACTERS] for turn in history if turn.role == "user"]
     return "\n".join([*before[-1:], question])
-
-
-def _check_embedder(manifest: Manifest, embedder: Embedder) -> None:
-    if (manifest.fingerprint, manifest.dimension) != (embedder.fingerprint, embedder.dimension):
-        raise IndexBroken(
-            f"the index of collection {manifest.collection!r} was made by embedder {manifest.embedder!r} "
-            f"({manifest.fingerprint}), the settings name {embedder.name!r} ({embedder.fingerprint})",
-            next_command=rebuild_command(manifest.collection),
-        )
