@@ -9,10 +9,10 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo serve test slow lint check fix bench clean
+.PHONY: help setup demo serve test slow lint check fix bench bench-index clean
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,16 @@ fix: setup ## Format and repair what ruff can
 bench: setup ## Speed as a ratio: the local engine beside plain transformers, search without the model
 	$(BIN)/deskmate models prepare
 	$(BIN)/python -m assistant.engine.bench
+
+# documents to embed, for instance: make bench-index DOCUMENTS=/some/folder; CHUNKS=1000000 takes an hour
+DOCUMENTS := assistant/samples/files
+CHUNKS := 100000
+bench-index: setup ## Speed and memory of an index beside their limits: building, searching, removing, swapping
+	$(BIN)/deskmate models prepare
+	$(BIN)/python -m indexing.bench search --chunks $(CHUNKS)
+	$(BIN)/python -m indexing.bench swaps --chunks 10000
+	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype bfloat16
+	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype float32
 
 clean: ## Remove what was built; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -6,32 +6,40 @@ end, so that whatever was cut off midway is finished by the next ``add``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from assistant.core.errors import FileRefused, InputError, NotFoundError
 from assistant.core.home import Home
+from assistant.core.ids import content_id
 from assistant.core.progress import Progress
-from assistant.core.records import ParsedDocument, Record
-from assistant.core.settings import IndexSettings, Settings
+from assistant.core.records import Metadata, ParsedDocument, Record
+from assistant.core.settings import IndexSettings, Settings, TicketColumns
 from assistant.store.chunks import Chunks
 from assistant.store.database import Database
-from assistant.store.documents import Collection, Documents, NewVersion, Version
-from assistant.store.embeddings import Embeddings
+from assistant.store.documents import Collection, Documents, NewVersion
+from assistant.store.history import History
 from indexing.chunking import chunk_document
+from indexing.duplicates import DuplicateCounts, find_duplicates
 from indexing.embedding import Embedder, passage_text
+from indexing.intake import Intake, Outcome
+from indexing.metadata import normalise_metadata
 from indexing.parsing import ParserPool
-from indexing.publishing import Publisher, Stages
+from indexing.parsing.ocr import recognition_gap
+from indexing.parsing.ocr_pages import PageProgress
+from indexing.personal_data import PersonalDataFilter
+from indexing.publishing import Published, Publisher, Stages
+from indexing.removal import RemovalReport, delete_document, remove_document
 from indexing.snapshots import collection_lock, need_disk
 from indexing.sources import SourceFile, find_sources
 
-CHUNKING = 1  # raise it when parsing, chunking or the embedded text change: files are then cut anew
-
-Outcome = Literal["added", "replaced", "unchanged"]
+CHUNKING = 2  # raise it when parsing, chunking or the embedded text change: files are then cut anew
+_RECIPE_CHARACTERS = 96  # the column holds 128
 
 
 class Refusal(Record, frozen=True, kw_only=True):
@@ -49,36 +57,44 @@ class AddReport(Record, frozen=True, kw_only=True):
         added: new documents.
         replaced: documents with new content.
         unchanged: documents that were there already.
+        described: documents whose content is unchanged and whose metadata is not.
+        held: files left out because an older version was restored or the collection rolled back since.
         refused: files that could not be read.
         document_count: documents in the collection now.
         chunk_count: chunks in the collection now.
         embedded_count: chunks embedded now; the others' embeddings were kept from before.
         snapshot: name of the served snapshot.
-        seconds: by stage: ``read`` (parse, chunk and store), ``embed``, ``write``.
+        personal_data: document → kind → how much was found in the documents stored now.
+        duplicates: what stands in several documents of the collection.
+        seconds: by stage: ``read`` (parse, chunk and store), ``embed``, ``write``, ``compare``.
     """
 
     collection: str
     added: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
     document_count: int = 0
     chunk_count: int = 0
     embedded_count: int = 0
     snapshot: str = ""
+    personal_data: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    duplicates: DuplicateCounts = DuplicateCounts()
     seconds: dict[str, float]
 
     @property
     def indexed_count(self) -> int:
         """Files that are in the collection now."""
-        return len(self.added) + len(self.replaced) + len(self.unchanged)
+        return sum(map(len, (self.added, self.replaced, self.unchanged, self.described)))
 
 
 class Parser(Protocol):
     """Parses files."""
 
-    def parse(self, source: SourceFile) -> ParsedDocument:
-        """Parse one file.
+    def parse(self, source: SourceFile, on_page: PageProgress) -> ParsedDocument:
+        """Parse one file; ``on_page`` is told of each page whose text is recognised.
 
         Raises:
             FileRefused: it cannot be read.
@@ -99,6 +115,11 @@ class Builder:
         embedder: makes the embeddings.
         progress: told of the stages.
         open_parser: makes the parser of one run.
+
+    Attributes:
+        collection: name.
+        folder: of the collection.
+        database: the rows.
     """
 
     def __init__(
@@ -113,57 +134,59 @@ class Builder:
     ) -> None:
         self._open_parser = open_parser
         self.collection = collection
-        self._folder = home.collection(collection)
+        self._home = home
+        self.folder = home.collection(collection)
         self._settings = settings
-        self._database = database
+        self.database = database
         self._embedder = embedder
         self._stages = Stages(progress)
+        self._personal_data = PersonalDataFilter(settings.index, collection)
+        self._found_personal: dict[str, dict[str, int]] = {}
 
-    def add(self, paths: Sequence[Path]) -> AddReport:
+    def add(self, paths: Sequence[Path], metadata: Mapping[str, object] | None = None) -> AddReport:
         """Add files and folders and switch to a new snapshot if anything changed.
 
         A file that cannot be read is refused and stops no other. Where none can be read, nothing is
         changed and the report lists the refused ones.
 
+        Args:
+            paths: files and folders.
+            metadata: what holds of all of them, by key: a text or several; an empty one takes a key away.
+
         Raises:
-            InputError: there are no files, or a path does not exist.
+            InputError: there are no files, a path does not exist, or the metadata cannot be used.
             ResourceError: another process changes the collection, or the disk is full.
         """
-        sources, refusals = find_sources(paths, self._settings.index)
-        refused = [_refusal(error) for error in refusals]
+        requested = normalise_metadata(metadata or {}, "metadata")
+        sources, refused = self.find(paths)
         if not sources and not refused:
             raise InputError(f"no documents in {', '.join(map(str, paths))}")
-        need_disk(self._folder)
-        with collection_lock(self._folder):
-            outcomes = self._store_all(sources, refused)
+        with self.changing():
+            outcomes = self.store(sources, refused, self.intake(requested))
             if not outcomes:
                 return AddReport(
                     collection=self.collection, refused=tuple(refused), seconds=self._stages.seconds
                 )
             published = self.publish()
-        return msgspec.structs.replace(
-            published,
-            added=_having(outcomes, "added"),
-            replaced=_having(outcomes, "replaced"),
-            unchanged=_having(outcomes, "unchanged"),
-            refused=tuple(refused),
-        )
+        return reported(published, outcomes, refused)
 
-    def remove(self, document: str) -> AddReport:
-        """Remove a document with all its versions, their text and embeddings, and switch to a new snapshot.
+    def remove(self, document: str) -> RemovalReport:
+        """Remove a document; see ``remove_document``."""
+        return remove_document(self.collection, self._home, self.database, document)
+
+    def delete(self, document: str) -> None:
+        """Remove a document from the database and hide it in all snapshots; lock held."""
+        delete_document(self.collection, self.folder, self.database, document)
+
+    def compact(self) -> AddReport:
+        """Write the snapshot anew and remove all others, so that what was removed leaves the disk.
 
         Raises:
-            NotFoundError: there is no such document or collection.
+            NotFoundError: there is no such collection.
             ResourceError: another process changes the collection, or the disk is full.
         """
-        self._existing()
-        with collection_lock(self._folder):
-            with self._database.write() as session:
-                documents = Documents(session)
-                versions = documents.delete(documents.make_collection(self.collection), document)
-                Chunks(session).delete_of([version.id for version in versions])
-                Embeddings(session).delete_unused()
-            return self.publish()
+        with collection_lock(self.folder):
+            return self._report(self._publisher(kept=1).publish(self.existing(), always=True))
 
     def rebuild(self) -> AddReport:
         """Write the snapshot anew from the database, embedding what this embedder has not embedded yet.
@@ -172,35 +195,73 @@ class Builder:
             NotFoundError: there is no such collection.
             ResourceError: another process changes the collection, or the disk is full.
         """
-        self._existing()
-        with collection_lock(self._folder):
+        self.existing()
+        with collection_lock(self.folder):
             return self.publish(always=True)
 
     def publish(self, *, always: bool = False) -> AddReport:
         """Serve a snapshot of what is stored, new only where that has changed or ``always``; lock held."""
-        publisher = Publisher(
-            self._folder, self._database, self._embedder, self._stages, self._settings.index.snapshots_kept
-        )
-        published = publisher.publish(self._existing(), always=always)
+        report = self._report(self._publisher().publish(self.existing(), always=always))
+        return msgspec.structs.replace(report, duplicates=self._compare())
+
+    def _compare(self) -> DuplicateCounts:
+        """Find the collection's near-duplicates, which are kept for ``index duplicates``."""
+        stage = self._stages.stage("compare", "comparing documents", 1)
+        with stage as progress, self.database.read() as session:
+            chunks = Chunks(session)
+            found = find_duplicates(self.folder, chunks.numbers(self.existing().id), chunks.numbered)
+            progress.advance()
+        return found.counts
+
+    def _publisher(self, kept: int | None = None) -> Publisher:
+        kept = kept or self._settings.index.snapshots_kept
+        return Publisher(self.folder, self.database, self._embedder, self._stages, kept)
+
+    def _report(self, published: Published) -> AddReport:
         return AddReport(
             collection=self.collection,
             document_count=published.document_count,
             chunk_count=published.chunk_count,
             embedded_count=published.embedded_count,
             snapshot=published.snapshot,
+            personal_data=self._found_personal,
             seconds=self._stages.seconds,
         )
 
-    def _store_all(self, sources: Sequence[SourceFile], refused: list[Refusal]) -> dict[str, Outcome]:
-        with self._database.read() as session:
-            documents = Documents(session)
-            collection = documents.find_collection(self.collection)
-            live = documents.live_versions(collection.id) if collection else []
-        known = {version.document: version for version in live}
-        outcomes: dict[str, Outcome] = {
-            source.document: "unchanged" for source in sources if self._is_stored(source, known)
-        }
-        changed = [source for source in sources if source.document not in outcomes]
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the collection against other processes, with room on the disk.
+
+        Raises:
+            ResourceError: another process changes the collection, or the disk is full.
+        """
+        need_disk(self.folder)
+        with collection_lock(self.folder):
+            yield
+
+    def find(self, paths: Sequence[Path]) -> tuple[list[SourceFile], list[Refusal]]:
+        """Return the files under paths, and those that cannot be read."""
+        sources, refusals = find_sources(paths, self._settings.index)
+        return sources, [_refusal(error) for error in refusals]
+
+    def intake(self, requested: Metadata | None = None) -> Intake:
+        """Return what the collection knows of files; lock held."""
+        rules = self._settings.index.metadata_rules
+        return Intake(self.database, self.collection, self._recipes, rules, requested or {})
+
+    def store(
+        self, sources: Sequence[SourceFile], refused: list[Refusal], intake: Intake
+    ) -> dict[str, Outcome]:
+        """Store what is new of files, each in a transaction of its own; lock held.
+
+        Returns:
+            document → what became of it; those that cannot be read are added to ``refused`` instead.
+        """
+        outcomes = {source.document: intake.judge(source) for source in sources}
+        for document, outcome in outcomes.items():
+            if outcome == "described":
+                intake.describe(document)
+        changed = [source for source in sources if outcomes[source.document] in {"added", "replaced"}]
         if not changed:
             return outcomes
         with (
@@ -209,29 +270,38 @@ class Builder:
         ):
             for source in changed:
                 try:
-                    self._store(source, parser.parse(source), known.get(source.document))
-                    outcomes[source.document] = "replaced" if source.document in known else "added"
+                    self._store(source, parser.parse(source, _tell_pages(progress, source)), intake)
                 except FileRefused as error:
                     refused.append(_refusal(error))
+                    del outcomes[source.document]
                 progress.advance(1, source.document)
         return outcomes
-
-    def _is_stored(self, source: SourceFile, known: Mapping[str, Version]) -> bool:
-        version = known.get(source.document)
-        return version is not None and (version.sha256, version.recipe) == (source.sha256, self._recipe)
 
     @property
     def _recipe(self) -> str:
         """What, beside the file, shapes the chunks: another one cuts an unchanged file anew."""
-        return f"{CHUNKING}:{self._chunk_tokens}:{self._embedder.fingerprint}"[:128]
+        # A mapping of ticket columns makes other chunks of the same table.
+        columns = self._settings.index.ticket_columns
+        tickets = "" if columns == TicketColumns() else f":{content_id(repr(columns), length=6)}"
+        parsing = f"{CHUNKING}{self._personal_data.recipe}{tickets}"
+        return f"{parsing}:{self._chunk_tokens}:{self._embedder.fingerprint}"[:_RECIPE_CHARACTERS]
+
+    @cached_property
+    def _recipes(self) -> tuple[str, ...]:
+        """The recipe, and that of documents with pages left out because text recognition is missing.
+
+        Once it is there, the latter is another one, so that they are read again.
+        """
+        gap = recognition_gap(self._settings.index)
+        return (self._recipe, f"{self._recipe}:without-{gap}") if gap else (self._recipe,)
 
     @property
     def _chunk_tokens(self) -> int:
         return min(self._settings.index.chunk_tokens, self._embedder.max_tokens)
 
-    def _store(self, source: SourceFile, parsed: ParsedDocument, known: Version | None) -> None:
-        is_recut = known is not None and known.sha256 == source.sha256
-        number = known.number if known and is_recut else self._next_number(source.document)
+    def _store(self, source: SourceFile, parsed: ParsedDocument, intake: Intake) -> None:
+        parsed, personal = self._personal_data.apply(parsed, source.path)
+        number = intake.number(source)
         chunks = chunk_document(parsed, source.document, number, self._embedder.tokenizer, self._chunk_tokens)
         if not chunks:
             raise FileRefused(source.path, "it holds no text")
@@ -239,25 +309,31 @@ class Builder:
             document=source.document,
             number=number,
             sha256=source.sha256,
-            recipe=self._recipe,
+            recipe=self._recipes[-1] if parsed.unread_pages else self._recipe,
             size_bytes=source.size_bytes,
             title=parsed.title,
             page_count=parsed.page_count,
             warnings=parsed.warnings,
+            metadata=intake.metadata(source.document, parsed.metadata, chunks),
+            stated=parsed.metadata,
+            requested=intake.requested(source.document),
         )
-        with self._database.write() as session:
+        with self.database.write() as session:
             documents = Documents(session)
-            version_id = documents.save_version(documents.make_collection(self.collection).id, version)
+            collection = documents.make_collection(self.collection)
+            version_id = documents.save_version(collection.id, version)
             Chunks(session).save(version_id, chunks, [passage_text(chunk) for chunk in chunks])
+            History(session, collection).prune(source.document, self._settings.index.versions_kept)
+        if personal:
+            self._found_personal[source.document] = personal
 
-    def _next_number(self, document: str) -> int:
-        """Return the number of a document's next version; the collection's lock keeps it free."""
-        with self._database.read() as session:
-            collection = Documents(session).find_collection(self.collection)
-            return Documents(session).next_number(collection.id, document) if collection else 1
+    def existing(self) -> Collection:
+        """Return the collection as stored.
 
-    def _existing(self) -> Collection:
-        with self._database.read() as session:
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self.database.read() as session:
             found = Documents(session).find_collection(self.collection)
         if found is None:
             raise NotFoundError(
@@ -284,5 +360,14 @@ def _refusal(error: FileRefused) -> Refusal:
     return Refusal(path=str(error.path), reason=error.reason)
 
 
-def _having(outcomes: Mapping[str, Outcome], wanted: Outcome) -> tuple[str, ...]:
-    return tuple(document for document, outcome in outcomes.items() if outcome == wanted)
+def reported(published: AddReport, outcomes: Mapping[str, Outcome], refused: Sequence[Refusal]) -> AddReport:
+    """Return a report with what became of each file."""
+    lists: dict[str, list[str]] = {}
+    for document, outcome in outcomes.items():
+        lists.setdefault(outcome, []).append(document)
+    named = {outcome: tuple(documents) for outcome, documents in lists.items()}
+    return msgspec.structs.replace(published, **named, refused=tuple(refused))
+
+
+def _tell_pages(progress: Progress, source: SourceFile) -> PageProgress:
+    return lambda done, total: progress.advance(0, f"{source.document}: {done} of {total} pages recognised")

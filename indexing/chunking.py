@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from assistant.core.confidence import mean_confidence
 from assistant.core.ids import content_id
 from assistant.core.language import detect_language
 from assistant.core.records import Chunk, ChunkKind, Element, ParsedDocument
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # Where the author set a border, pieces of at least so many tokens stay apart.
 _PASSAGE_TOKENS = 40
+_LABEL_TOKENS = 24
+_COLON = re.compile(r"[:：]\s*\Z")
 
 
 def chunk_document(
@@ -57,6 +61,7 @@ def chunk_document(
                     page=group[0].page,
                     kind=_kind(group),
                     language=detect_language(text),
+                    confidence=_confidence(group),
                 )
             )
     return chunks
@@ -83,7 +88,9 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
             body = []
         if is_listed:
             stack = above
-            body.append(Element(kind="list_item", text=element.text, page=element.page))
+            body.append(
+                Element(kind="list_item", text=element.text, page=element.page, confidence=element.confidence)
+            )
         else:
             stack = [*above, element]
     if body:
@@ -108,15 +115,25 @@ def _path(stack: Sequence[Element], top: str) -> tuple[str, ...]:
 
 
 def _pack(pieces: Sequence[Piece], max_tokens: int, cutter: PieceCutter) -> Iterator[list[Piece]]:
-    """Group neighbouring pieces into chunks, as full as borders allow."""
+    """Group neighbouring pieces into chunks, as full as borders allow; a label stays with what it labels."""
     group: list[Piece] = []
     for piece in pieces:
         if group and not _may_join(group, piece, max_tokens, cutter):
-            yield group
-            group = []
+            label = group[-1:] if len(group) > 1 and _is_label(group[-1], piece) else []
+            if label and not _may_join(label, piece, max_tokens, cutter):
+                label = []
+            yield group[: len(group) - len(label)]
+            group = label
         group.append(piece)
     if group:
         yield group
+
+
+def _is_label(piece: Piece, follower: Piece) -> bool:
+    """Tell whether a piece only names what follows: "- Error Number: 8003", "Run this command:"."""
+    if piece.tokens > _LABEL_TOKENS or piece.origin or follower.starts_passage:
+        return False
+    return bool(_COLON.search(piece.text)) or (piece.is_line and not follower.is_line)
 
 
 def _may_join(group: Sequence[Piece], piece: Piece, max_tokens: int, cutter: PieceCutter) -> bool:
@@ -144,3 +161,8 @@ def _kind(group: Sequence[Piece]) -> ChunkKind:
         return group[0].origin
     in_tables = sum(piece.tokens for piece in group if piece.kind == "table")
     return "table" if 2 * in_tables > sum(piece.tokens for piece in group) else "text"
+
+
+def _confidence(group: Sequence[Piece]) -> float | None:
+    mean = mean_confidence((piece.confidence, len(piece.text)) for piece in group)
+    return None if mean is None else round(mean, 3)

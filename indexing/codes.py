@@ -2,16 +2,18 @@
 
 A code is letters with digits (``E-47``, ``F03``, ``HQ-1204``, ``ERR_1234``, ``ESP32-S3``) or a
 hexadecimal number (``0x1A``); a plain number of four to six digits is one where a document says so
-(``Error 8001``, or a title that begins with it). Case, separators and full-width forms do not matter:
-``e47`` is ``E-47``.
+(``Error 8001``, ``#31-202``, or a title that begins with it). Case, separators and full-width forms do not
+matter: ``e47`` is ``E-47``.
 """
 
 from __future__ import annotations
 
+import copy
+import itertools
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -27,14 +29,29 @@ _CODE = re.compile(
     r"|[A-Za-z]{1,6}(?:[-_][A-Za-z]{1,6})?[-_]?\d{1,6}[A-Za-z]{0,2}(?:[-_][A-Za-z]{0,2}\d{0,6}[A-Za-z]?)*)"
     r"(?![A-Za-z0-9]|\.\d)"
 )
-_NUMBER = re.compile(r"(?<![\w.-])\d{4,6}(?![\w%-]|[.,]\d)")
+# a year, a sum or a count is no code: "2024年", "8001 元", "5000 个"
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_.-])(?:\d{4,6}|\d{2,3}-\d{3})"
+    r"(?![A-Za-z0-9_%-]|[.,]\d| ?[年月日元个次条台件人天分秒时小万千度字页倍克吨公米毫厘转瓦伏])"
+)
 _ADDRESS = re.compile(r"\w+://\S+")
 _SPACED = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{1,5}) (\d{1,5})(?![A-Za-z0-9.])")
-_FAMILY = re.compile(r"([A-Z]+)(\d+)")
+_FAMILY = re.compile(r"([A-Z]*)(\d+)")
+_PLACEHOLDER = re.compile(r"X{2,}")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _CUE = re.compile(
     r"\b(?:error|fault|alarm|warning|failure)s?\b|\bcodes?\b|故障|错误|报警|告警|异常|代码|代号",
     re.IGNORECASE,
 )
+# in a question also what is said of a display; a number alone in it needs no such word
+_ASKING_CUE = re.compile(
+    r"\b(?:show|say|display|report|mean|read)(?:s|ed|ing)?\b|#|显示|提示|出现|什么意思|含义|是什么|怎么办|怎么处理",
+    re.IGNORECASE,
+)
+# what stands right before a number that is given as a code: "Error Number: 8001", "错误码 8001", "#31202"
+_NAMING = re.compile(rf"(?:{_CUE.pattern})\s*(?:number|no|id)?[码号\s.:：#=(（\[]*\Z|#\Z", re.IGNORECASE)
+_ENTRY_BEFORE = re.compile(r"[\s*•|#-]*(?:[^\d:：·|。.!?！？]{1,24}[:：]\s*)?\Z")
+_ENTRY_AFTER = re.compile(r"\s*(?:[·|:：,，;；)）\]]|[-–—=]\s|\Z)")
 _CUE_REACH = 60
 _NUMBER_REACH = 24
 _CUE_HEAD = 120
@@ -54,11 +71,14 @@ class CodeEntry(Record, frozen=True, kw_only=True):
         surface: as it is mostly written.
         chunks: numbers of the chunks that hold it.
         cued: chunks in which a word such as "error" or "故障" stands near it.
+        defining: numbers of the chunks that explain it: it begins a title, or stands as an entry of its own
+            at the beginning of a line ("Code: E-45 · Meaning: …").
     """
 
     surface: str
     chunks: tuple[int, ...]
     cued: int = 0
+    defining: tuple[int, ...] = ()
 
 
 class UnknownCode(Record, frozen=True, kw_only=True):
@@ -79,33 +99,53 @@ class CodeIndex:
     Args:
         entries: normalised code → entry.
         chunk_count: chunks in the collection.
+
+    Attributes:
+        dead: numbers of chunks that count no more.
     """
 
     def __init__(self, entries: Mapping[str, CodeEntry], chunk_count: int) -> None:
         self.entries = dict(entries)
+        self.dead: Set[int] = frozenset()
         self._families = _fault_families(self.entries)
         most = max(_COMMON_COUNT, int(_COMMON_SHARE * chunk_count))
         self._telling = {code for code, entry in self.entries.items() if self._is_telling(code, entry, most)}
+
+    def without(self, dead: Set[int]) -> CodeIndex:
+        """Return the same codes with chunks gone; a code that stands in no other is unknown then."""
+        fewer = copy.copy(self)
+        fewer.dead = self.dead | dead
+        return fewer
 
     def chunks_of(self, question: str) -> dict[int, int]:
         """Return chunk number → how many of the question's telling codes stand in it verbatim."""
         found: Counter[int] = Counter()
         for code in self.known(question):
-            found.update(self.entries[code].chunks)
+            found.update(number for number in self.entries[code].chunks if number not in self.dead)
         return dict(found)
+
+    def defining(self, question: str) -> set[int]:
+        """Return the numbers of the chunks that explain one of the question's telling codes."""
+        return {number for code in self.known(question) for number in self.entries[code].defining}
 
     def known(self, question: str) -> list[str]:
         """Return the question's codes that the collection holds and that say where to look."""
-        return [code for code in self._candidates(question) if code in self._telling]
+        return [code for code in self._candidates(question) if code in self._telling and self._holds(code)]
+
+    def _holds(self, code: str) -> bool:
+        entry = self.entries.get(code)
+        return entry is not None and any(number not in self.dead for number in entry.chunks)
 
     def unknown(self, question: str) -> tuple[UnknownCode, ...]:
         """Return the question's codes that belong to a family of fault codes and are not known."""
         found: dict[str, UnknownCode] = {}
-        for match in _CODE.finditer(_folded(question)):
-            code = normalise_code(match.group())
-            family = _family(code)
-            if family in self._families and code not in self.entries:
-                found[code] = UnknownCode(code=match.group(), nearest=self._nearest(code))
+        text = _folded(question)
+        for surface in [*(match.group() for match in _CODE.finditer(text)), *_asked_numbers(text)]:
+            code = normalise_code(surface)
+            if _family(code) not in self._families or self._holds(code):
+                continue
+            if nearest := self._nearest(code):  # none where the whole family is gone
+                found[code] = UnknownCode(code=surface, nearest=nearest)
         return tuple(found.values())
 
     def _is_telling(self, code: str, entry: CodeEntry, most: int) -> bool:
@@ -120,13 +160,25 @@ class CodeIndex:
         codes = [normalise_code(match.group()) for match in _CODE.finditer(text)]
         # "E 47" is a code only where the collection has it: "step 3" and "top 5" are none
         spaced = [(letters + digits).upper() for letters, digits in _SPACED.findall(text)]
-        return list(dict.fromkeys([*codes, *spaced, *_NUMBER.findall(text)]))
+        numbers = map(normalise_code, _NUMBER.findall(text))
+        return list(dict.fromkeys([*codes, *spaced, *numbers]))
 
     def _nearest(self, code: str) -> tuple[str, ...]:
         number = int(code[len(code.rstrip("0123456789")) :])
         members = self._families[_family(code) or ("", 0)]
         ranked = sorted(members, key=lambda other: (abs(other - number), other))
-        return tuple(members[member] for member in ranked[:_NEAREST])
+        surfaces = [*self._patterns_of(code), *(members[member] for member in ranked)]
+        held = (surface for surface in surfaces if self._holds(normalise_code(surface)))
+        return tuple(itertools.islice(held, _NEAREST))
+
+    def _patterns_of(self, code: str) -> list[str]:
+        """Return the codes with a placeholder that a number may be meant by: XX101 for 31101."""
+        patterns = [
+            letters + code[len(letters) :]
+            for letters, digits in self._families
+            if _PLACEHOLDER.fullmatch(letters) and len(letters) + digits == len(code)
+        ]
+        return [self.entries[pattern].surface for pattern in patterns if pattern in self.entries]
 
 
 def normalise_code(code: str) -> str:
@@ -150,20 +202,36 @@ def build_codes(texts: Iterable[tuple[int, str, str]]) -> CodeIndex:
     """Collect the codes of (number, titles above, text)."""
     surfaces: defaultdict[str, Counter[str]] = defaultdict(Counter)
     chunks: defaultdict[str, dict[int, bool]] = defaultdict(dict)
+    defining: defaultdict[str, set[int]] = defaultdict(set)
     count = 0
     for number, titles, text in texts:
         count += 1
+        for surface in _defined_codes(titles, text):
+            defining[normalise_code(surface)].add(number)
         for surface, is_cued in _cued_codes(titles, text):
             code = normalise_code(surface)
             surfaces[code][surface] += 1
             chunks[code][number] = chunks[code].get(number, False) or is_cued
     entries = {
         code: CodeEntry(
-            surface=surfaces[code].most_common(1)[0][0], chunks=tuple(sorted(held)), cued=sum(held.values())
+            surface=surfaces[code].most_common(1)[0][0],
+            chunks=tuple(sorted(held)),
+            cued=sum(held.values()),
+            defining=tuple(sorted(defining[code])),
         )
         for code, held in chunks.items()
     }
     return CodeIndex(entries, count)
+
+
+def _defined_codes(titles: str, text: str) -> Iterator[str]:
+    """Yield the codes that a chunk explains."""
+    for line in titles.splitlines()[-1:]:
+        yield from (match.group() for find in (_CODE, _NUMBER) if (match := find.match(_folded(line))))
+    for line in _folded(text).splitlines():
+        for match in (*_CODE.finditer(line), *_NUMBER.finditer(line)):
+            if _ENTRY_BEFORE.match(line[: match.start()]) and _ENTRY_AFTER.match(line[match.end() :]):
+                yield match.group()
 
 
 def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
@@ -173,8 +241,9 @@ def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
     for surface, place in find_codes(text):
         yield surface, all_cued or any(abs(cue - place) <= _CUE_REACH for cue in cues)
     for match in _NUMBER.finditer(_folded(text)):
-        if any(0 < match.start() - cue <= _NUMBER_REACH for cue in cues):
-            yield match.group(), True
+        before = _folded(text)[max(match.start() - _NUMBER_REACH, 0) : match.start()]
+        if before.endswith("#") or _CUE.search(before):
+            yield match.group(), bool(_NAMING.search(before))
     for title in titles.splitlines():
         for surface, _ in find_codes(title):
             yield surface, all_cued
@@ -184,19 +253,38 @@ def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
 
 
 def write_codes(folder: Path, codes: CodeIndex) -> None:
-    """Write the codes into a snapshot's folder."""
+    """Write the codes into a segment's folder."""
     (folder / CODES_FILE).write_bytes(msgspec.json.encode(codes.entries, order="sorted"))
 
 
-def read_codes(folder: Path, chunk_count: int) -> CodeIndex:
-    """Read the codes of a snapshot.
+def merge_codes(parts: Sequence[Mapping[str, CodeEntry]]) -> dict[str, CodeEntry]:
+    """Return the codes of several segments together, each written as the first that holds it has it."""
+    merged = dict(parts[0]) if parts else {}
+    for code, entry in ((code, entry) for part in parts[1:] for code, entry in part.items()):
+        first = merged.get(code)
+        merged[code] = entry if first is None else _together(first, entry)
+    return merged
+
+
+def _together(first: CodeEntry, second: CodeEntry) -> CodeEntry:
+    chunks = first.chunks + second.chunks
+    return CodeEntry(
+        surface=first.surface,
+        chunks=chunks,
+        cued=first.cued + second.cued,
+        defining=first.defining + second.defining,
+    )
+
+
+def read_codes(folder: Path) -> dict[str, CodeEntry]:
+    """Read the codes of a segment.
 
     Raises:
         IndexBroken: the file is damaged.
     """
     file = folder / CODES_FILE
     try:
-        return CodeIndex(msgspec.json.decode(file.read_bytes(), type=dict[str, CodeEntry]), chunk_count)
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, CodeEntry])
     except (OSError, msgspec.DecodeError) as error:
         raise IndexBroken(f"snapshot file {file} cannot be read: {error}") from error
 
@@ -206,8 +294,23 @@ def _folded(text: str) -> str:
     return _ADDRESS.sub(lambda match: " " * len(match.group()), unicodedata.normalize("NFKC", text))
 
 
+def _asked_numbers(text: str) -> Iterator[str]:
+    """Yield the plain numbers that a question gives as codes: alone, or near a word that says so."""
+    cues = [match.span() for match in _CUE.finditer(text)]
+    asking = [match.span() for match in _ASKING_CUE.finditer(text)]
+    for match in _NUMBER.finditer(text):
+        rest = text[: match.start()] + text[match.end() :]
+        is_alone = not re.search(r"\w", rest)
+        spans = cues if _YEAR.fullmatch(match.group()) else cues + asking
+        if is_alone or any(
+            start - match.end() <= _NUMBER_REACH and match.start() - end <= _NUMBER_REACH
+            for start, end in spans
+        ):
+            yield match.group()
+
+
 def _family(code: str) -> tuple[str, int] | None:
-    """Return letters and digit count of a plain code such as E47, None for other shapes."""
+    """Return letters and digit count of a plain code such as E47 or 8001, None for other shapes."""
     match = _FAMILY.fullmatch(code)
     return (match.group(1), len(match.group(2))) if match else None
 

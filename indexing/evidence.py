@@ -9,15 +9,17 @@ suite): that is for the engine, which reads the passages.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from assistant.core.language import Language
+from assistant.core.language import Language, detect_language, han_count
 from assistant.core.records import Chunk, Passage
 from indexing.analysis import analyze
 from indexing.corpus import indexed_text
 from indexing.embedding import Vectors
+from indexing.queries import is_missing
 from indexing.snapshots import Background
 
 _PAIRS = 20_000
@@ -28,10 +30,20 @@ _FOREIGN, _SAME = -2.0, 4.0
 _LIKENESS_WEIGHT = 0.5
 _COVERING_PASSAGES = 3
 _CODE_EVIDENCE = 0.6
+_LEAST_HAN, _HAN_SHARE = 2, 0.03
 
 
-def measure_background(vectors: Vectors, languages: Sequence[Language]) -> dict[str, Background]:
-    """Return language → background over its chunks' unit vectors; none where there are fewer than two."""
+def measure_background(
+    vectors: Vectors, languages: Sequence[Language], scripts: Sequence[Language]
+) -> dict[str, Background]:
+    """Return language → background over its chunks' unit vectors; none where there are fewer than two.
+
+    Args:
+        vectors: of the chunks.
+        languages: of each.
+        scripts: for each ``zh`` where it holds Chinese at all, see ``script_of``.
+    """
+    written = Counter(scripts)
     found: dict[str, Background] = {}
     for language in sorted(set(languages)):
         rows = vectors[[place for place, other in enumerate(languages) if other == language]]
@@ -41,8 +53,16 @@ def measure_background(vectors: Vectors, languages: Sequence[Language]) -> dict[
         apart = left != right
         cosines = (rows[left[apart]] * rows[right[apart]]).sum(axis=1)
         spread = max(float(cosines.std()), _LEAST_SPREAD)
-        found[language] = Background(mean=round(float(cosines.mean()), 4), spread=round(spread, 4))
+        found[language] = Background(
+            mean=round(float(cosines.mean()), 4), spread=round(spread, 4), count=written[language]
+        )
     return found
+
+
+def script_of(chunk: Chunk) -> Language:
+    """Return ``zh`` for a chunk with some Chinese: that of a manual full of English names is often little."""
+    text = indexed_text(chunk)
+    return "zh" if han_count(text) >= max(_LEAST_HAN, _HAN_SHARE * len(text)) else "en"
 
 
 def measure_evidence(
@@ -73,7 +93,9 @@ def measure_evidence(
     else:
         distance = (nearest.dense - background.mean) / background.spread
         likeness = min(max((distance - _FOREIGN) / (_SAME - _FOREIGN), 0.0), 1.0)
-        value = _LIKENESS_WEIGHT * likeness + (1 - _LIKENESS_WEIGHT) * coverage
+        # what is asked in another language shares no terms with what answers it
+        weight = 1.0 if is_missing(detect_language(query), backgrounds) else _LIKENESS_WEIGHT
+        value = weight * likeness + (1 - weight) * coverage
     is_coded = any(passage.is_code_match for passage in passages)
     return round(max(value, _CODE_EVIDENCE) if is_coded else value, 4)
 

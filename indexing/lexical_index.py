@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from indexing.analysis import analyze
 _FIELD, _NUMBER = "terms", "number"
 _QUERY_TERMS = 256
 _HEAP_BYTES = 64 << 20
+_WIDENING = 8
+_MOST_LISTED = 10_000  # so many numbers in a query cost 7 ms; to find one in a hundred by asking wider, 20
 
 
 def _schema() -> Any:
@@ -20,7 +23,7 @@ def _schema() -> Any:
 
     builder = tantivy.SchemaBuilder()
     builder.add_text_field(_FIELD, tokenizer_name="whitespace", index_option="freq")
-    builder.add_unsigned_field(_NUMBER, stored=True, fast=True)
+    builder.add_unsigned_field(_NUMBER, indexed=True, fast=True)
     return builder.build()
 
 
@@ -29,8 +32,25 @@ def write_lexical(folder: Path, texts: Iterable[tuple[int, str]]) -> None:
     import tantivy
 
     folder.mkdir(parents=True)
-    index = tantivy.Index(_schema(), str(folder))
+    _change(tantivy.Index(_schema(), str(folder)), (), texts)
+    _unlock(folder)
+
+
+def update_lexical(folder: Path, gone: Sequence[int], texts: Iterable[tuple[int, str]]) -> None:
+    """Take numbers out of a written index and add (number, text) to it.
+
+    Files that are there are never written to, so that they may be links to those of another index.
+    """
+    _change(_opened(folder), gone, texts)
+    _unlock(folder)
+
+
+def _change(index: Any, gone: Sequence[int], texts: Iterable[tuple[int, str]]) -> None:
+    import tantivy
+
     writer = index.writer(_HEAP_BYTES, 1)  # one thread makes one segment, and the same one each time
+    if gone:  # by query: by term, numbers are taken as signed and nothing is deleted
+        writer.delete_documents_by_query(tantivy.Query.term_set_query(index.schema, _NUMBER, gone))
     for number, text in texts:
         # terms hold no space, so that splitting at spaces gives them back unchanged
         row = tantivy.Document()
@@ -39,6 +59,9 @@ def write_lexical(folder: Path, texts: Iterable[tuple[int, str]]) -> None:
         writer.add_document(row)
     writer.commit()
     writer.wait_merging_threads()
+
+
+def _unlock(folder: Path) -> None:
     for lock in folder.glob(".tantivy-*.lock"):
         lock.unlink()
 
@@ -46,26 +69,37 @@ def write_lexical(folder: Path, texts: Iterable[tuple[int, str]]) -> None:
 class LexicalIndex:
     """A folder written by ``write_lexical``. Safe to search from several threads.
 
+    Attributes:
+        dead: numbers that are not found.
+
     Raises:
         IndexBroken: the folder cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
-        import tantivy
+        index = _opened(folder)
+        self._schema: Any = index.schema
+        self._searcher: Any = index.searcher()
+        self.dead: Set[int] = frozenset()
 
-        try:
-            self._index: Any = tantivy.Index.open(str(folder))
-        except ValueError as error:
-            raise IndexBroken(f"lexical index {folder} cannot be read: {error}") from error
-        self._searcher: Any = self._index.searcher()
+    def without(self, removed: Set[int]) -> LexicalIndex:
+        """Return the same index with numbers that are no longer found."""
+        fewer = copy.copy(self)
+        fewer.dead = self.dead | removed
+        return fewer
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
-    def search(self, query: str, count: int) -> list[tuple[int, float]]:
+    def search(self, query: str, count: int, allowed: Set[int] | None = None) -> list[tuple[int, float]]:
         """Return up to ``count`` (number, BM25 score), best first.
 
         The query's terms are looked up as they are: no character of it is syntax.
+
+        Args:
+            query: a text.
+            count: most that are returned.
+            allowed: search among these numbers only.
         """
         import tantivy
 
@@ -73,13 +107,38 @@ class LexicalIndex:
         if not terms or not len(self):
             return []
         parts = [
-            (tantivy.Occur.Should, tantivy.Query.term_query(self._index.schema, _FIELD, term, "freq"))
+            (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, _FIELD, term, "freq"))
             for term in terms
         ]
-        found = self._searcher.search(tantivy.Query.boolean_query(parts), min(count, len(self)), count=False)
-        return [(int(self._searcher.doc(address)[_NUMBER][0]), float(score)) for score, address in found.hits]
+        asked = tantivy.Query.boolean_query(parts)
+        if allowed is not None and len(allowed) <= _MOST_LISTED:
+            listed = tantivy.Query.term_set_query(self._schema, _NUMBER, sorted(allowed))
+            only = tantivy.Query.const_score_query(listed, 0.0)
+            asked = tantivy.Query.boolean_query([(tantivy.Occur.Must, asked), (tantivy.Occur.Must, only)])
+        limit = min(count, len(self))
+        while True:
+            hits = self._searcher.search(asked, limit, count=False).hits
+            numbers = self._searcher.fast_field_values(_NUMBER, [address for _, address in hits])
+            found = [(int(number), float(hit[0])) for number, hit in zip(numbers, hits, strict=True)]
+            found = [row for row in found if row[0] not in self.dead]
+            if allowed is not None:
+                found = [row for row in found if row[0] in allowed]
+            # asked for more until enough are allowed or none is left, so that no allowed one is lost
+            wanted = count if allowed is None else min(count, len(allowed))
+            if len(found) >= wanted or len(hits) < limit or limit == len(self):
+                return found[:count]
+            limit = min(limit * _WIDENING, len(self))
 
     def rarity(self, term: str) -> float:
         """Return a term's inverse document frequency as BM25 has it; an absent term is the rarest."""
         holding = self._searcher.doc_freq(_FIELD, term)
         return math.log1p((len(self) - holding + 0.5) / (holding + 0.5))
+
+
+def _opened(folder: Path) -> Any:
+    import tantivy
+
+    try:
+        return tantivy.Index.open(str(folder))
+    except ValueError as error:
+        raise IndexBroken(f"lexical index {folder} cannot be read: {error}") from error

@@ -41,6 +41,7 @@ class Piece(Record, frozen=True, kw_only=True):
         is_line: one line of a list or table, joined to the next by a line break only.
         starts_passage: its author set a border before it.
         passage_tokens: tokens up to the author's next border.
+        confidence: of text recognition; None where it stood in the file as text.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Piece(Record, frozen=True, kw_only=True):
     is_line: bool = False
     starts_passage: bool = False
     passage_tokens: int = 0
+    confidence: float | None = None
 
 
 class PieceCutter:
@@ -112,6 +114,7 @@ class PieceCutter:
             origin=element.origin,
             is_line=is_line,
             starts_passage=element.starts_passage and is_first,
+            confidence=element.confidence,
         )
 
     def _plain(self, element: Element) -> Iterator[Piece]:

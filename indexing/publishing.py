@@ -1,4 +1,8 @@
-"""From stored chunks to the served snapshot: embed what is new, write the indexes aside, switch."""
+"""From stored chunks to the served snapshot: embed what is new, write the indexes aside, switch.
+
+A snapshot is written whole where there is none, where another embedder made it, or where more than a tenth
+of its base changed; else its files are kept and only what came since is written (``delta``).
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,39 @@ import numpy as np
 from assistant.core.errors import IndexBroken, NotFoundError
 from assistant.core.progress import Progress
 from assistant.core.records import Record
-from assistant.store.chunks import Chunks, NumberedChunk
+from assistant.store.chunks import Chunks
 from assistant.store.database import Database
-from assistant.store.documents import Collection
+from assistant.store.documents import Collection, Documents, Version
 from assistant.store.embeddings import Embeddings
-from indexing.codes import build_codes, write_codes
-from indexing.corpus import CorpusRow, indexed_text, write_corpus
-from indexing.embedding import Embedder, Vectors, passage_text
-from indexing.evidence import measure_background
-from indexing.lexical_index import write_lexical
+from indexing.contents import write_contents
+from indexing.corpus import ChunkFile, CorpusRow, indexed_text, read_dead, write_dead
+from indexing.embedding import Embedder, Vectors
+from indexing.evidence import measure_background, script_of
+from indexing.hiding import forget_removed, show_again
+from indexing.lexical_index import update_lexical, write_lexical
+from indexing.segments import write_segment
 from indexing.snapshots import (
+    BASE,
+    DELTA,
     LEXICAL_FOLDER,
-    VECTORS_FILE,
+    Background,
     Manifest,
+    Segment,
     current_name,
     disk_errors,
+    link_files,
     new_snapshot,
     open_current,
     publish,
+    verify,
 )
-from indexing.vector_index import write_vectors
+from indexing.table_rows import embed_chunks
+from indexing.tombstones import Numbers, difference
 
 _EMBEDDED_AT_ONCE = 512
+_VECTORS_AT_ONCE = 4096
+_DELTA_SHARE = 0.1
+_LEAST_DELTA = 256
 
 
 class Stages:
@@ -68,6 +83,41 @@ class Published(Record, frozen=True, kw_only=True):
     embedded_count: int
 
 
+class _State:
+    """What the database says of a collection."""
+
+    def __init__(self, database: Database, collection: Collection) -> None:
+        with database.read() as session:
+            self.live: Numbers = np.array(Chunks(session).numbers(collection.id), np.int64)
+            self.versions: Sequence[Version] = Documents(session).live_versions(collection.id)
+            self.counts = Chunks(session).counts(collection.id)
+
+
+class _Served:
+    """A served snapshot that is whole; what is published next may keep its files.
+
+    Raises:
+        NotFoundError: there is none.
+        IndexBroken: it is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.manifest = open_current(folder)
+        verify(self.path, folder.name, self.manifest.files)
+        self.numbers = {
+            segment.name: ChunkFile(self.path / segment.name).numbers for segment in self.manifest.segments
+        }
+        self.live: Numbers = np.setdiff1d(
+            np.concatenate(list(self.numbers.values())), read_dead(self.path), assume_unique=True
+        )
+
+    def is_worth_keeping(self, live: Numbers) -> bool:
+        """Tell whether so little of the base changed that it is kept."""
+        base = self.numbers[BASE]
+        changed = max(len(difference(live, base)), len(difference(base, live)))
+        return changed <= max(_LEAST_DELTA, int(_DELTA_SHARE * len(base)))
+
+
 class Publisher:
     """Makes the served snapshot of a collection what the database says.
 
@@ -93,87 +143,154 @@ class Publisher:
 
         Args:
             collection: as stored.
-            always: write a snapshot even where the served one is up to date.
+            always: write a whole snapshot even where the served one is up to date.
         """
-        with self._database.read() as session:
-            rows = Chunks(session).live(collection.id)
+        state = _State(self._database, collection)
+        try:
+            was_hidden, kept = show_again(self._folder, state.live), self._kept
+        except IndexBroken:  # what older snapshots hide is not known any more
+            was_hidden, kept, always = False, 1, True
+        served = None if always else self._served()
         embedded_count = 0
-        if always or not self._is_served(collection):
-            embedded_count = self._embed(rows)
-            self._write(collection, rows)
+        if served is None or was_hidden or served.manifest.generation != collection.generation:
+            if served is not None and not served.is_worth_keeping(state.live):
+                served = None
+            new = state.live if served is None else difference(state.live, served.numbers[BASE])
+            embedded_count = self._embed(new)
+            self._write(collection, state, served, kept)
+            forget_removed(self._folder)
         return Published(
             snapshot=current_name(self._folder) or "",
-            document_count=_document_count(rows),
-            chunk_count=len(rows),
+            document_count=len(state.versions),
+            chunk_count=len(state.live),
             embedded_count=embedded_count,
         )
 
-    def _is_served(self, collection: Collection) -> bool:
-        """Tell whether the served snapshot is whole, up to date and made by this embedder."""
-        try:
-            _, manifest = open_current(self._folder)
-        except (NotFoundError, IndexBroken):
-            return False
-        return (manifest.generation, manifest.fingerprint) == (
-            collection.generation,
-            self._embedder.fingerprint,
+    def counts(self, collection: Collection) -> Published:
+        """Return what is served without publishing anything."""
+        with self._database.read() as session:
+            counts = Chunks(session).counts(collection.id)
+        return Published(
+            snapshot=current_name(self._folder) or "",
+            document_count=len(counts),
+            chunk_count=sum(counts.values()),
+            embedded_count=0,
         )
 
-    def _embed(self, rows: Sequence[NumberedChunk]) -> int:
+    def _served(self) -> _Served | None:
+        """Return the served snapshot where it is whole and made by this embedder."""
+        try:
+            served = _Served(self._folder)
+        except (NotFoundError, IndexBroken):
+            return None
+        return served if served.manifest.fingerprint == self._embedder.fingerprint else None
+
+    def _embed(self, wanted: Numbers) -> int:
         """Embed what has no embedding yet, kept in steps so that little is lost when cut off."""
         fingerprint = self._embedder.fingerprint
-        texts = {row.embedding_key: passage_text(row.chunk) for row in rows}
         with self._database.read() as session:
-            missing = Embeddings(session).missing(texts, fingerprint)
+            numbers = {key: number for number, key in Chunks(session).keys(wanted.tolist()).items()}
+            missing = Embeddings(session).missing(numbers, fingerprint)
         with self._stages.stage("embed", "embedding chunks", len(missing)) as progress:
             for start in range(0, len(missing), _EMBEDDED_AT_ONCE):
-                keys = missing[start : start + _EMBEDDED_AT_ONCE]
-                vectors = self._embedder.embed_passages([texts[key] for key in keys], progress)
-                stored = {key: row.astype("<f4").tobytes() for key, row in zip(keys, vectors, strict=True)}
+                part = [numbers[key] for key in missing[start : start + _EMBEDDED_AT_ONCE]]
+                with self._database.read() as session:
+                    rows = list(Chunks(session).numbered(part))
+                vectors = embed_chunks(self._embedder, [row.chunk for row in rows], progress)
+                stored = {
+                    row.embedding_key: vector.astype("<f4").tobytes()
+                    for row, vector in zip(rows, vectors, strict=True)
+                }
                 with self._database.write() as session:
                     Embeddings(session).save(stored, fingerprint)
         return len(missing)
 
-    def _vectors(self, rows: Sequence[NumberedChunk]) -> Vectors:
-        with self._database.read() as session:
-            stored = Embeddings(session).load((row.embedding_key for row in rows), self._embedder.fingerprint)
-        vectors = np.zeros((len(rows), self._embedder.dimension), np.float32)
-        for place, row in enumerate(rows):
-            vectors[place] = np.frombuffer(stored[row.embedding_key], "<f4")
-        return vectors
-
-    def _write(self, collection: Collection, rows: Sequence[NumberedChunk]) -> None:
+    def _write(self, collection: Collection, state: _State, served: _Served | None, kept: int) -> None:
         with (
             self._stages.stage("write", "writing the index", 4) as progress,
-            disk_errors(self._folder),
             new_snapshot(self._folder) as unfinished,
+            disk_errors(self._folder),
         ):
-            texts = [(row.number, indexed_text(row.chunk)) for row in rows]
-            write_corpus(unfinished, [CorpusRow(number=row.number, chunk=row.chunk) for row in rows])
+            write_contents(unfinished, state.versions, state.counts)
             progress.advance()
-            vectors = self._vectors(rows)
-            write_vectors(unfinished / VECTORS_FILE, vectors, [row.number for row in rows])
+            segments, background = self._write_segments(unfinished, state.live, served)
             progress.advance()
-            write_lexical(unfinished / LEXICAL_FOLDER, texts)
+            self._write_lexical(unfinished / LEXICAL_FOLDER, state.live, served)
             progress.advance()
-            titled = ((row.number, "\n".join(row.chunk.heading_path), row.chunk.text) for row in rows)
-            write_codes(unfinished, build_codes(titled))
-            manifest = self._manifest(collection, rows, vectors)
-            publish(self._folder, unfinished, manifest, self._kept)
+            written = [ChunkFile(unfinished / segment.name).numbers for segment in segments]
+            write_dead(unfinished, difference(np.concatenate(written), state.live))
+            manifest = Manifest(
+                collection=collection.name,
+                generation=collection.generation,
+                embedder=self._embedder.name,
+                fingerprint=self._embedder.fingerprint,
+                dimension=self._embedder.dimension,
+                chunk_count=len(state.live),
+                document_count=len(state.versions),
+                segments=tuple(segments),
+                background=background,
+            )
+            publish(self._folder, unfinished, manifest, kept)
             progress.advance()
 
-    def _manifest(self, collection: Collection, rows: Sequence[NumberedChunk], vectors: Vectors) -> Manifest:
-        return Manifest(
-            collection=collection.name,
-            generation=collection.generation,
-            embedder=self._embedder.name,
-            fingerprint=self._embedder.fingerprint,
-            dimension=self._embedder.dimension,
-            chunk_count=len(rows),
-            document_count=_document_count(rows),
-            background=measure_background(vectors, [row.chunk.language for row in rows]),
-        )
+    def _write_segments(
+        self, unfinished: Path, live: Numbers, served: _Served | None
+    ) -> tuple[list[Segment], dict[str, Background]]:
+        if served is None:
+            segment, background = self._write_segment(unfinished / BASE, live)
+            return [segment], background
+        known = {segment.name: segment for segment in served.manifest.segments}
+        link_files(served.path / BASE, unfinished / BASE)
+        background = served.manifest.background
+        since = difference(live, served.numbers[BASE])
+        if not len(since):
+            return [known[BASE]], background
+        if DELTA in known and not len(difference(since, served.numbers[DELTA])):
+            link_files(served.path / DELTA, unfinished / DELTA)
+            return [known[BASE], known[DELTA]], background
+        segment, its_background = self._write_segment(unfinished / DELTA, since)
+        return [known[BASE], segment], {**its_background, **background}
 
+    def _write_segment(self, folder: Path, numbers: Numbers) -> tuple[Segment, dict[str, Background]]:
+        languages, scripts = [], []
 
-def _document_count(rows: Sequence[NumberedChunk]) -> int:
-    return len({row.chunk.document for row in rows})
+        def rows() -> Iterator[CorpusRow]:
+            with self._database.read() as session:
+                for row in Chunks(session).numbered(numbers.tolist()):
+                    languages.append(row.chunk.language)
+                    scripts.append(script_of(row.chunk))
+                    yield CorpusRow(number=row.number, chunk=row.chunk)
+
+        vectors, table_rows, owners = self._vectors(numbers)
+        segment = write_segment(folder, rows(), vectors, table_rows, owners)
+        return segment, measure_background(vectors, languages, scripts)
+
+    def _vectors(self, numbers: Numbers) -> tuple[Vectors, Vectors, list[int]]:
+        """Return the chunks' own vectors, those of the rows in them, and for each row its chunk's place."""
+        dimension = self._embedder.dimension
+        vectors = np.zeros((len(numbers), dimension), np.float32)
+        table_rows, owners = [np.zeros((0, dimension), np.float32)], list[int]()
+        for start in range(0, len(numbers), _VECTORS_AT_ONCE):
+            part = numbers[start : start + _VECTORS_AT_ONCE].tolist()
+            with self._database.read() as session:
+                keys = Chunks(session).keys(part)
+                stored = Embeddings(session).load(keys.values(), self._embedder.fingerprint)
+            for place, number in enumerate(part, start):
+                vectors[place], *rows = np.frombuffer(stored[keys[number]], "<f4").reshape(-1, dimension)
+                table_rows += [row[np.newaxis] for row in rows]
+                owners += [place] * len(rows)
+        return vectors, np.vstack(table_rows), owners
+
+    def _write_lexical(self, folder: Path, live: Numbers, served: _Served | None) -> None:
+        if served is None:
+            write_lexical(folder, self._texts(live))
+            return
+        link_files(served.path / LEXICAL_FOLDER, folder)
+        gone, added = difference(served.live, live), difference(live, served.live)
+        if len(gone) or len(added):
+            update_lexical(folder, gone.tolist(), self._texts(added))
+
+    def _texts(self, numbers: Numbers) -> Iterator[tuple[int, str]]:
+        with self._database.read() as session:
+            for row in Chunks(session).numbered(numbers.tolist()):
+                yield row.number, indexed_text(row.chunk)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
 from assistant.core.errors import InputError
 from assistant.core.home import Home
-from assistant.core.records import Message, Passage, Record
-from assistant.core.settings import SearchSettings, Settings
+from assistant.core.records import Filters, Message, Passage, Record
+from assistant.core.settings import Settings
 from indexing.codes import UnknownCode
 from indexing.corpus import Corpus
 from indexing.embedding import Embedder
 from indexing.evidence import measure_evidence
+from indexing.filters import DocumentFilter
 from indexing.opening import OpenSnapshot
+from indexing.queries import QueryReader
 from indexing.ranking import rank
-from indexing.snapshots import current_name
+from indexing.serving import ServedSnapshot
+from indexing.tuning import tuned_settings
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
 _CONTEXT_CHARACTERS = 500
@@ -53,12 +58,11 @@ class Searcher:
     """
 
     def __init__(self, folder: Path, settings: Settings, embedder: Embedder) -> None:
-        self._folder = folder
-        self._settings: SearchSettings = settings.search
+        self._settings = tuned_settings(folder, settings.search, embedder.fingerprint)
         self._longest = settings.answer.max_question_characters
-        self._embedder = embedder
-        self._opening = threading.Lock()
-        self._snapshot = OpenSnapshot(folder, embedder)
+        self._reader = QueryReader(embedder)
+        self._served = ServedSnapshot(folder, embedder)
+        self._filter = DocumentFilter()
 
     @classmethod
     def open(cls, collection: str, home: Home, settings: Settings, embedder: Embedder) -> Searcher:
@@ -82,40 +86,48 @@ class Searcher:
         return SearchStats(
             collection=manifest.collection,
             snapshot=snapshot.name,
-            document_count=manifest.document_count,
-            chunk_count=manifest.chunk_count,
+            document_count=len(snapshot.corpus.documents),
+            chunk_count=len(snapshot.corpus),
             code_count=len(snapshot.codes.entries),
             embedder=manifest.embedder,
             created=manifest.created,
         )
 
-    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
+    def search(
+        self, query: str, top_k: int | None = None, filters: Filters | None = None
+    ) -> tuple[Passage, ...]:
         """Return the best passages for a query, best first.
 
         Args:
             query: what to look for.
             top_k: most passages, ``[search] top_k`` where None.
+            filters: key → accepted values; only documents whose metadata passes are searched, in every lane.
 
         Raises:
-            InputError: the query is empty, too long or no text.
+            InputError: the query is empty, too long or no text, or a filter's key is unknown.
         """
-        return self.search_many([query], top_k)[0]
+        return self.search_many([query], top_k, filters)[0]
 
-    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+    def search_many(
+        self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
+    ) -> list[tuple[Passage, ...]]:
         """Return the best passages for each query; the queries are embedded together.
 
         Raises:
-            InputError: a query is empty, too long or no text.
+            InputError: a query is empty, too long or no text, or a filter's key is unknown.
         """
         for query in queries:
             check_query(query, self._longest)
         snapshot = self._current()
-        vectors = self._embedder.embed_queries(queries)
-        dense = snapshot.vectors.search(vectors, self._settings.pool)
-        return [
-            rank(snapshot, query, vector, lane, self._settings, top_k or self._settings.top_k)
-            for query, vector, lane in zip(queries, vectors, dense, strict=True)
+        allowed = self._filter.allowed(snapshot, filters)
+        read = self._reader.read(queries, snapshot.manifest.background)
+        aims = np.array([query.aim for query in read], np.float32)
+        dense = snapshot.vectors.search(aims, self._settings.pool, allowed)
+        ranked = [
+            rank(snapshot, query, lane, self._settings, top_k or self._settings.top_k, allowed)
+            for query, lane in zip(read, dense, strict=True)
         ]
+        return [tuple(_described(passage, snapshot) for passage in passages) for passages in ranked]
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         """Return from 0 to 1 how well the passages cover a query; low where the documents do not."""
@@ -128,14 +140,12 @@ class Searcher:
         return self._current().codes.unknown(question)
 
     def _current(self) -> OpenSnapshot:
-        """Return the served snapshot, opened anew where another was switched to."""
-        snapshot = self._snapshot
-        if current_name(self._folder) == snapshot.name:
-            return snapshot
-        with self._opening:
-            if current_name(self._folder) != self._snapshot.name:
-                self._snapshot = OpenSnapshot(self._folder, self._embedder)
-            return self._snapshot
+        return self._served.current()
+
+
+def _described(passage: Passage, snapshot: OpenSnapshot) -> Passage:
+    entry = snapshot.contents.get(passage.chunk.document)
+    return msgspec.structs.replace(passage, metadata=entry.metadata) if entry else passage
 
 
 def check_query(query: str, longest: int) -> None:

@@ -2,32 +2,41 @@
 
 ``collections/NAME/snapshots/NNNNNN/`` holds one immutable state, ``collections/NAME/current`` names the
 served one. Whatever moment the power fails, ``current`` names a whole snapshot or there is none yet.
+
+A snapshot has one or two segments: ``base`` and, for what came since, ``delta``. A file that did not change
+is the same file in the next snapshot (a hard link), so that adding a little writes a little.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from assistant.core.errors import IndexBroken, NotFoundError, ResourceError
+from assistant.core.errors import CollectionBusy, IndexBroken, NotFoundError, ResourceError
 from assistant.core.ids import file_sha256
 from assistant.core.jsonl import write_json
 from assistant.core.records import Record
+from indexing.tombstones import sync_path
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 VECTORS_FILE = "vectors.faiss"
 LEXICAL_FOLDER = "lexical"
+BASE, DELTA = "base", "delta"
+VectorKind = Literal["flat", "hnsw", "ivf-sq8"]
 _CURRENT = "current"
 _FREE_BYTES = 64 << 20
 _UNFINISHED = ".unfinished-"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Background(Record, frozen=True, kw_only=True):
@@ -38,10 +47,28 @@ class Background(Record, frozen=True, kw_only=True):
     Attributes:
         mean: of the cosines.
         spread: their standard deviation.
+        count: chunks written in it.
     """
 
     mean: float
     spread: float
+    count: int = 0
+
+
+class Segment(Record, frozen=True, kw_only=True):
+    """A part of a snapshot: chunks with their vectors and codes, written together.
+
+    Attributes:
+        name: ``base`` or ``delta``; its folder within the snapshot's.
+        chunk_count: chunks in it, those no longer live included.
+        kind: of its vector index.
+        recall: of ten true neighbours, the share that the vector index finds; measured on its own vectors.
+    """
+
+    name: str
+    chunk_count: int
+    kind: VectorKind
+    recall: float
 
 
 class Manifest(Record, frozen=True, kw_only=True):
@@ -55,8 +82,9 @@ class Manifest(Record, frozen=True, kw_only=True):
         fingerprint: of the embedder.
         dimension: of its vectors.
         is_normalised: the vectors have length 1.
-        chunk_count: chunks in it.
-        document_count: documents in it.
+        chunk_count: live chunks in it.
+        document_count: live documents in it.
+        segments: its parts.
         background: language → cosines between unrelated chunks.
         files: path within the folder → SHA-256.
         created: when, ISO 8601 in UTC.
@@ -70,10 +98,15 @@ class Manifest(Record, frozen=True, kw_only=True):
     chunk_count: int
     document_count: int
     background: dict[str, Background]
+    segments: tuple[Segment, ...]
     format: int = FORMAT
     is_normalised: bool = True
     files: dict[str, str] = msgspec.field(default_factory=dict)
     created: str = ""
+
+    def files_of(self, segment: str) -> dict[str, str]:
+        """Return path → SHA-256 of a segment's files."""
+        return {file: digest for file, digest in self.files.items() if file.startswith(f"{segment}/")}
 
 
 def rebuild_command(collection: str) -> str:
@@ -90,11 +123,11 @@ def current_name(folder: Path) -> str | None:
 
 
 def open_current(folder: Path) -> tuple[Path, Manifest]:
-    """Return folder and manifest of a collection's served snapshot, files checked against the manifest.
+    """Return folder and manifest of a collection's served snapshot; its files are not looked at.
 
     Raises:
         NotFoundError: the collection has no snapshot.
-        IndexBroken: the snapshot is damaged or of an unknown format.
+        IndexBroken: the snapshot's manifest is damaged or of an unknown format.
     """
     collection, name = folder.name, current_name(folder)
     if name is None:
@@ -103,14 +136,21 @@ def open_current(folder: Path) -> tuple[Path, Manifest]:
             next_command=f"deskmate index add PATH --collection {collection}",
         )
     snapshot = folder / "snapshots" / name
-    manifest = read_manifest(snapshot, collection)
-    for file, sha256 in manifest.files.items():
+    return snapshot, read_manifest(snapshot, collection)
+
+
+def verify(snapshot: Path, collection: str, files: Mapping[str, str]) -> None:
+    """Check files of a snapshot against their SHA-256.
+
+    Raises:
+        IndexBroken: one is not what was written; the message names it.
+    """
+    for file, sha256 in files.items():
         if _sha256(snapshot / file) != sha256:
             raise IndexBroken(
                 f"snapshot {snapshot} is damaged: {file} is not what was written",
                 next_command=rebuild_command(collection),
             )
-    return snapshot, manifest
 
 
 def read_manifest(snapshot: Path, collection: str) -> Manifest:
@@ -139,14 +179,14 @@ def collection_lock(folder: Path) -> Iterator[None]:
     """Hold a collection's folder against other processes that would change it.
 
     Raises:
-        ResourceError: another process changes it now.
+        CollectionBusy: another process changes it now.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ResourceError(
+            raise CollectionBusy(
                 f"another process changes collection {folder.name!r} now; try again when it is done"
             ) from error
         yield
@@ -167,6 +207,18 @@ def new_snapshot(folder: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def link_files(source: Path, target: Path) -> None:
+    """Make a folder's files appear in a new folder too, as the same files where the disk knows links."""
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        try:
+            os.link(path, target / path.name)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise
+            shutil.copy2(path, target / path.name)
+
+
 def publish(folder: Path, unfinished: Path, manifest: Manifest, kept: int) -> Path:
     """Make a written folder the served snapshot of a collection and remove the oldest ones.
 
@@ -177,24 +229,49 @@ def publish(folder: Path, unfinished: Path, manifest: Manifest, kept: int) -> Pa
         kept: snapshots left on disk, the new one included.
     """
     files = sorted(path for path in unfinished.rglob("*") if path.is_file())
+    known = _digests_of_links(folder)
+    digests = {path: known.get(_inode(path)) for path in files}
     manifest = msgspec.structs.replace(
         manifest,
-        files={path.relative_to(unfinished).as_posix(): file_sha256(path) for path in files},
+        files={
+            path.relative_to(unfinished).as_posix(): digest or file_sha256(path)
+            for path, digest in digests.items()
+        },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_json(unfinished / MANIFEST, manifest)
-    for path in (*files, *(f for f in unfinished.rglob("*") if f.is_dir()), unfinished):
-        _sync(path)
+    new = [path for path, digest in digests.items() if digest is None]
+    for path in (*new, *(f for f in unfinished.rglob("*") if f.is_dir()), unfinished):
+        sync_path(path)
     snapshot = unfinished.with_name(_next_name(unfinished.parent))
     unfinished.rename(snapshot)
-    _sync(snapshot.parent)
-    aside = folder / f".{_CURRENT}.{os.getpid()}.tmp"
-    aside.write_text(snapshot.name, "ascii")
-    _sync(aside)
-    aside.replace(folder / _CURRENT)
-    _sync(folder)
+    sync_path(snapshot.parent)
+    switch_to(folder, snapshot.name)
     _prune(snapshot, kept)
     return snapshot
+
+
+def switch_to(folder: Path, name: str) -> None:
+    """Make a whole snapshot the served one of its collection."""
+    aside = folder / f".{_CURRENT}.{os.getpid()}.tmp"
+    aside.write_text(name, "ascii")
+    sync_path(aside)
+    aside.replace(folder / _CURRENT)
+    sync_path(folder)
+
+
+def snapshot_folders(folder: Path) -> list[Path]:
+    """Return the snapshots of a collection's folder, oldest first."""
+    snapshots = folder / "snapshots"
+    found = snapshots.iterdir() if snapshots.exists() else ()
+    return sorted(path for path in found if path.name.isdigit())
+
+
+def discard(snapshot: Path) -> None:
+    """Delete a snapshot; cut off in the middle, what is left is no snapshot and goes with the next one."""
+    aside = snapshot.with_name(f"{_UNFINISHED}{snapshot.name}")
+    snapshot.rename(aside)
+    shutil.rmtree(aside)
 
 
 def need_disk(folder: Path) -> None:
@@ -214,12 +291,25 @@ def need_disk(folder: Path) -> None:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Name the full disk as the reason where a library that writes there says something else."""
+    """Name the full disk as the reason where a library that writes there says something else.
+
+    Raises:
+        ResourceError: a file could not be written because the disk, or what may be used of it, is full.
+    """
     try:
         yield
-    except (OSError, RuntimeError, ValueError):
-        need_disk(folder)
-        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        reasons = [os.strerror(number) for number in _NO_SPACE]
+        is_full = getattr(error, "errno", None) in _NO_SPACE or any(text in str(error) for text in reasons)
+        if not is_full:
+            need_disk(folder)
+            raise
+        free = shutil.disk_usage(folder).free >> 20
+        raise ResourceError(
+            f"the disk is full: {getattr(error, 'filename', None) or folder} cannot be written, {free} MiB "
+            f"are free; the snapshot before is served on ({error})",
+            next_command="deskmate doctor",
+        ) from error
 
 
 def _next_name(snapshots: Path) -> str:
@@ -228,10 +318,24 @@ def _next_name(snapshots: Path) -> str:
 
 
 def _prune(served: Path, kept: int) -> None:
-    names = sorted(path.name for path in served.parent.iterdir() if path.name.isdigit())
-    for name in names[:-kept]:
-        if name != served.name:
-            shutil.rmtree(served.parent / name)
+    for snapshot in snapshot_folders(served.parents[1])[:-kept]:
+        if snapshot != served:
+            discard(snapshot)
+
+
+def _digests_of_links(folder: Path) -> dict[tuple[int, int], str]:
+    """Return what is known of the served snapshot's files, by file and not by name."""
+    try:
+        snapshot, manifest = open_current(folder)
+    except (NotFoundError, IndexBroken):
+        return {}
+    files = ((snapshot / file, digest) for file, digest in manifest.files.items())
+    return {_inode(file): digest for file, digest in files if file.exists()}
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _sha256(path: Path) -> str:
@@ -239,11 +343,3 @@ def _sha256(path: Path) -> str:
         return file_sha256(path)
     except OSError:
         return ""
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

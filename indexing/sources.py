@@ -12,6 +12,7 @@ from assistant.core.errors import FileRefused
 from assistant.core.ids import file_sha256
 from assistant.core.records import Record
 from assistant.core.settings import IndexSettings
+from indexing.archives import Budget, Entry, Unpacker, list_entries
 from indexing.sniffing import sniff_kind
 
 # Files that programs leave beside documents: Office's lock files, what file browsers write.
@@ -23,18 +24,26 @@ class SourceFile(Record, frozen=True, kw_only=True):
     """One file that can be indexed.
 
     Attributes:
-        path: where it lies.
-        document: path relative to the folder that was added, with ``/``; a single file's name.
+        path: where it lies; a member of an archive: where the archive lies.
+        members: name of the member as its archive spells it, before it those of archives around it.
+        document: path relative to the folder that was added, with ``/``; a single file's name. A member's
+            path inside its archive follows the archive's.
         sha256: hash of its bytes.
         size_bytes: its size.
-        kind: pdf, docx, html, xlsx, csv, md, txt or jsonl, by its content.
+        kind: what it is by its content, see `sniff_kind`.
     """
 
     path: Path
+    members: tuple[str, ...] = ()
     document: str
     sha256: str
     size_bytes: int
     kind: str
+
+    @property
+    def place(self) -> Path:
+        """Where a person finds it; a member's path goes on inside its archive."""
+        return self.path.joinpath(*self.members) if self.members else self.path
 
 
 def find_sources(
@@ -44,6 +53,7 @@ def find_sources(
 
     Hidden files and what lies behind a link that leaves its folder are skipped. A file that two paths
     reach counts once. Two files of one relative name stay apart: the later gets its folder's name in front.
+    Each file in an archive is one of its own; what cannot be read there stops none of the others.
     """
     sources: list[SourceFile] = []
     refused: list[FileRefused] = []
@@ -59,8 +69,13 @@ def find_sources(
             try:
                 kind = _check(path, settings, is_named=path == root)
                 name = _free_name(relative, root, documents)
-                sources.append(_describe(path, name, kind))
                 documents.add(name)
+                if kind == "zip":
+                    archive = _Archive(path, name, settings)
+                    sources.extend(archive.files())
+                    refused.extend(archive.refused)
+                else:
+                    sources.append(_describe(path, name, kind))
             except FileRefused as refusal:
                 refused.append(refusal)
             except OSError as error:
@@ -110,9 +125,80 @@ def _check(path: Path, settings: IndexSettings, *, is_named: bool) -> str:
     return sniff_kind(path, settings, is_named=is_named)
 
 
-def _describe(path: Path, document: str, kind: str) -> SourceFile:
+class _Archive:
+    """One archive: its files, and those of the archives inside it, within one budget for all."""
+
+    def __init__(self, path: Path, document: str, settings: IndexSettings) -> None:
+        self._path = path
+        self._document = document
+        self._settings = settings
+        self._budget = Budget.of(settings)
+        self._pending: list[tuple[tuple[str, ...], str]] = [((), "")]
+        self._seen: set[str] = set()
+        self.refused: list[FileRefused] = []
+
+    def files(self) -> list[SourceFile]:
+        """Return what can be indexed; what cannot stands in ``refused``."""
+        sources: list[SourceFile] = []
+        with Unpacker() as unpacker:
+            while self._pending:
+                members, inside = self._pending.pop(0)
+                try:
+                    entries = list_entries(unpacker.archive(self._path, members), self._settings)
+                except FileRefused as refusal:
+                    self._refuse(inside, refusal)
+                    continue
+                for entry in entries:
+                    if any(_is_leftover(part) for part in entry.path.split("/")):
+                        continue
+                    shown = f"{inside}{entry.path}"
+                    try:
+                        source = self._open(unpacker, (*members, entry.name), entry, shown)
+                    except FileRefused as refusal:
+                        self._refuse(shown, refusal)
+                        continue
+                    sources.extend([source] if source else [])
+        if not sources and not self.refused:
+            self._refuse("", FileRefused(self._path, "is an archive without files"))
+        return sources
+
+    def _refuse(self, shown: str, refusal: FileRefused) -> None:
+        self.refused.append(FileRefused(self._path / shown, refusal.reason))
+
+    def _open(
+        self, unpacker: Unpacker, members: tuple[str, ...], entry: Entry, shown: str
+    ) -> SourceFile | None:
+        """Return one file, None where it is an archive itself, which then waits for its turn."""
+        if entry.refusal:
+            raise FileRefused(self._path, entry.refusal)
+        if shown in self._seen:
+            raise FileRefused(self._path, "has the name of another file of its archive")
+        self._seen.add(shown)
+        self._budget.take(self._path, entry)
+        with unpacker.unpack(self._path, members) as file:
+            kind = _check(file, self._settings, is_named=False)
+            if kind != "zip":
+                return _describe(file, f"{self._document}/{shown}", kind, self._path, members)
+        if len(members) > self._settings.max_archive_depth:
+            raise FileRefused(
+                self._path,
+                f"is an archive inside {len(members)} others; at most {self._settings.max_archive_depth}"
+                " are read ([index] max_archive_depth)",
+            )
+        self._pending.append((members, f"{shown}/"))
+        return None
+
+
+def _describe(
+    file: Path, document: str, kind: str, path: Path | None = None, members: tuple[str, ...] = ()
+) -> SourceFile:
     return SourceFile(
-        path=path, document=document, sha256=file_sha256(path), size_bytes=path.stat().st_size, kind=kind
+        path=path or file,
+        members=members,
+        document=unicodedata.normalize("NFC", document),
+        sha256=file_sha256(file),
+        size_bytes=file.stat().st_size,
+        kind=kind,
     )
 
 

@@ -19,10 +19,11 @@ from training.contexts import grounded_examples, spread
 from training.dataset import DatasetManifest, current_dataset, make_example, write_dataset
 from training.filtering import PairFilter
 from training.pairs import Pair, rule_pairs
+from training.quantities import quantity_pairs
 from training.teacher import choose_sentences, teacher_pairs
 from training.wording import read_list
 
-RECIPES_VERSION = "1"
+RECIPES_VERSION = "2"
 TEACHER_BATCH = 16
 REPLAY_TOKENS = 60
 
@@ -67,6 +68,7 @@ def synthesize(
     engine = engine_source()
     pairs_filter = PairFilter(held_out)
     pairs = pairs_filter.keep(rule_pairs(chunks, settings.synth.seed))
+    pairs += pairs_filter.keep(pair for chunk in chunks for pair in quantity_pairs(chunk))
     pairs += pairs_filter.keep(_teach(chunks, engine, settings, progress))
     progress.start("contexts", 1)
     grounded = grounded_examples(pairs, searcher, engine.count_tokens, settings.answer, settings.synth)

@@ -24,5 +24,15 @@ def is_abstention(text: str, language: Language) -> bool:
     return text.strip().startswith(_head(language)) or _REFUSALS.search(text) is not None
 
 
+def without_afterthought(text: str, language: Language) -> str:
+    """Return the text without the sentence of refusal where an answer stands before it.
+
+    Tuned models now and then answer and then say, out of habit, that the documents do not: what comes first
+    is checked against the passages anyway.
+    """
+    answer, refusal, _ = text.partition(_head(language))
+    return answer.rstrip() if refusal and answer.strip() else text
+
+
 def _head(language: Language) -> str:
     return re.split(r"(?<=[.。])", not_covered(language))[0].strip()

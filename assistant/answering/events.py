@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from assistant.core.records import Answer, Citation, Message, Passage, Record
+import msgspec
+
+from assistant.core.records import Answer, Citation, Filters, Message, Passage, Record
 
 
 class Question(Record, frozen=True, kw_only=True):
@@ -11,10 +13,12 @@ class Question(Record, frozen=True, kw_only=True):
     Attributes:
         text: the question.
         history: earlier turns, oldest first.
+        filters: key → accepted values; the answer is made from documents with such metadata only.
     """
 
     text: str
     history: tuple[Message, ...] = ()
+    filters: Filters = msgspec.field(default_factory=dict)
 
 
 class PassagesFound(Record, frozen=True, kw_only=True):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Protocol
 
-from assistant.answering.abstention import is_abstention
+from assistant.answering.abstention import is_abstention, without_afterthought
 from assistant.answering.citations import cite, is_grounded, make_citation
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
 from assistant.core.context import choose_context
@@ -16,7 +17,7 @@ from assistant.core.ids import random_id
 from assistant.core.language import Language, detect_language
 from assistant.core.progress import NoProgress, Progress
 from assistant.core.prompts import answer_messages, not_covered, render
-from assistant.core.records import Answer, Arm, Message, Passage, Record, Usage
+from assistant.core.records import Answer, Arm, Filters, Message, Passage, Record, Usage
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
 from indexing.codes import UnknownCode
@@ -28,10 +29,14 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]")
 class PassageSource(Protocol):
     """Finds passages; ``indexing.search.Searcher`` is the real one."""
 
-    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
+    def search(
+        self, query: str, top_k: int | None = None, filters: Filters | None = None
+    ) -> tuple[Passage, ...]:
         """Return the best passages, best first."""
 
-    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+    def search_many(
+        self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
+    ) -> list[tuple[Passage, ...]]:
         """Search for several queries at once."""
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
@@ -165,7 +170,11 @@ class Pipeline:
         if self.searcher is None:
             raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
         pool = max(self.settings.search.top_k, 2 * self.settings.answer.context_passages)
-        return [*self.searcher.search_many([search_query(question) for question in questions], pool)]
+        found: list[tuple[Passage, ...] | None] = []
+        for filters, group in groupby(questions, key=lambda question: question.filters):
+            queries = [search_query(question) for question in group]
+            found.extend(self.searcher.search_many(queries, pool, filters))
+        return found
 
     def _compose(
         self,
@@ -216,8 +225,9 @@ class Pipeline:
         unknown = self.searcher.unknown_codes(question.text)
         if unknown:
             nearest = [code for row in unknown for code in row.nearest]
-            codes = ", ".join(row.code for row in unknown)
-            return render("unknown_code", language, codes=codes, nearest=", ".join(nearest))
+            comma = "、" if language == "zh" else ", "
+            codes = comma.join(row.code for row in unknown)
+            return render("unknown_code", language, codes=codes, nearest=comma.join(nearest))
         # a follow-up may lean on the turn before or open a subject of its own
         asked = {search_query(question), question.text}
         score = max(self.searcher.evidence(query, found) for query in asked)
@@ -276,6 +286,7 @@ def recent_history(question: Question, turn_count: int) -> tuple[Message, ...]:
 
 def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
     has_context = row.arm in {"rag", "rag+ft"}
+    text = without_afterthought(text, row.language) if has_context else text
     abstained = row.request is None or is_abstention(text, row.language)
     if has_context and not abstained and not is_grounded(text, row.passages):
         text, abstained = not_covered(row.language), True

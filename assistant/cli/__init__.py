@@ -7,6 +7,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; the entry point of the distribution."""
-    from assistant.cli.app import run
-
+    try:
+        from assistant.cli.app import run
+    except KeyboardInterrupt:  # before anything began
+        raise SystemExit(130) from None
     run()

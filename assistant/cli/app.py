@@ -21,11 +21,13 @@ COMMANDS = {
     "doctor": "assistant.cli.doctor:doctor",
     "eval": "assistant.cli.evaluate:evaluate",
     "index": "assistant.cli.index:index",
+    "jobs": "assistant.cli.jobs:jobs",
     "models": "assistant.cli.models:models",
     "search": "assistant.cli.search:search",
     "serve": "assistant.cli.serve:serve",
     "synth": "assistant.cli.synth:synth",
     "train": "assistant.cli.train:train",
+    "worker": "assistant.cli.worker:worker",
 }
 INTERRUPTED = 130
 

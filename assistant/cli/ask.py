@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assistant.cli.assignments import filter_option
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import InputError
-from assistant.core.records import ARMS, Answer, Arm, Citation, Message, Record
+from assistant.core.records import ARMS, Answer, Arm, Citation, Filters, Message, Record
 
 if TYPE_CHECKING:
     from assistant.answering.pipeline import Pipeline
@@ -31,6 +32,7 @@ class BatchRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
 @click.argument("question", required=False)
 @click.option("--collection", default="default", show_default=True, help="Name of the collection.")
 @click.option("--arm", type=click.Choice(ARMS), help="How to answer; by default the best arm that is there.")
+@filter_option
 @click.option(
     "--batch",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -43,6 +45,7 @@ def ask(
     question: str | None,
     collection: str,
     arm: Arm | None,
+    filters: Filters,
     batch: Path | None,
     *,
     as_json: bool,
@@ -52,7 +55,7 @@ def ask(
         raise click.UsageError("give a QUESTION or --batch FILE")
     needs_index = arm in {None, "rag", "rag+ft"}
     if batch is not None:
-        _ask_batch(context.resources.pipeline(collection, needs_index=needs_index), batch, arm)
+        _ask_batch(context.resources.pipeline(collection, needs_index=needs_index), batch, arm, filters)
         return
     text = _read_standard_input() if question == "-" else question or ""
     from assistant.answering.pipeline import check_question
@@ -62,17 +65,19 @@ def ask(
     if as_json:
         from assistant.answering.events import Question
 
-        print_json(answer_json(pipeline.answer(Question(text=text), arm)))
+        print_json(answer_json(pipeline.answer(Question(text=text, filters=filters), arm)))
     else:
-        show_answer(pipeline, text, arm)
+        show_answer(pipeline, text, arm, filters)
 
 
-def show_answer(pipeline: Pipeline, text: str, arm: Arm | None = None) -> Answer:
+def show_answer(
+    pipeline: Pipeline, text: str, arm: Arm | None = None, filters: Filters | None = None
+) -> Answer:
     """Stream an answer to the terminal and print its citations; return it."""
     from assistant.answering.events import AnswerDone, AnswerText, Question
 
     streamed = ""
-    for event in pipeline.stream(Question(text=text), arm):
+    for event in pipeline.stream(Question(text=text, filters=filters or {}), arm):
         if isinstance(event, AnswerText):
             streamed += event.text
             sys.stdout.write(event.text)
@@ -119,17 +124,19 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _ask_batch(pipeline: Pipeline, file: Path, arm: Arm | None) -> None:
+def _ask_batch(pipeline: Pipeline, file: Path, arm: Arm | None, filters: Filters) -> None:
     for rows in _batches(file):
-        for row, answer in zip(rows, _answer_rows(pipeline, rows, arm), strict=True):
+        for row, answer in zip(rows, _answer_rows(pipeline, rows, arm, filters), strict=True):
             print_json({"id": row.id, **answer})
 
 
-def _answer_rows(pipeline: Pipeline, rows: list[BatchRow], arm: Arm | None) -> list[dict[str, Any]]:
+def _answer_rows(
+    pipeline: Pipeline, rows: list[BatchRow], arm: Arm | None, filters: Filters
+) -> list[dict[str, Any]]:
     """Answer rows together; where one is bad, each alone, so that a bad row only fails itself."""
     from assistant.answering.events import Question
 
-    questions = [Question(text=row.question, history=row.history) for row in rows]
+    questions = [Question(text=row.question, history=row.history, filters=filters) for row in rows]
     try:
         return [answer_json(answer) for answer in pipeline.answer_many(questions, arm)]
     except InputError:

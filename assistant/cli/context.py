@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 from assistant.core.environment import prepare_environment
 from assistant.core.home import Home
+from assistant.core.progress import Progress
 from assistant.core.settings import LoadedSettings, Settings, load_settings
 
 
@@ -36,13 +37,21 @@ class Context:
         files: settings files named with ``--config``.
         environment: the process's variables.
         flags: ``section.key`` → value from flags that stand for settings.
+        progress: told of the work, in place of bars on standard error.
     """
 
-    def __init__(self, files: Sequence[Path], environment: dict[str, str], flags: dict[str, object]) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        environment: dict[str, str],
+        flags: dict[str, object],
+        progress: Progress | None = None,
+    ) -> None:
         self.files = tuple(files)
         self.environment = environment
         self.flags = flags
         self.console = Console(stderr=True, highlight=False)
+        self._progress = progress
 
     @cached_property
     def loaded(self) -> LoadedSettings:
@@ -68,9 +77,14 @@ class Context:
 
         return Resources(self.home, self.settings)
 
-    def progress(self) -> TerminalProgress:
-        """Return new progress bars on standard error."""
-        return TerminalProgress(self.console)
+    def progress(self) -> Progress:
+        """Return what is told of the work: new progress bars on standard error, if nothing was given."""
+        return self._progress or TerminalProgress(self.console)
+
+    def close(self) -> None:
+        """Close what was opened; the end of the process does it for a command."""
+        if "resources" in self.__dict__:
+            self.resources.close()
 
 
 pass_context = click.make_pass_decorator(Context)

@@ -21,7 +21,7 @@ from assistant.core.errors import DeskmateError, ModelError, SettingsError
 from assistant.core.home import Home
 from assistant.core.records import Record
 from assistant.core.runs import versions
-from assistant.core.settings import ModelsSettings, ServiceSettings, Settings
+from assistant.core.settings import IndexSettings, ModelsSettings, ServiceSettings, Settings
 from assistant.models.catalogue import CATALOGUE, ModelKind
 from assistant.models.folders import resolve_model
 
@@ -77,6 +77,7 @@ def examine(context: Context) -> Iterator[Finding]:
         yield check_free("disk", shutil.disk_usage(home.root).free, LOW_DISK_BYTES)
         yield from check_collections(home)
     yield check_free("memory", psutil.virtual_memory().available, LOW_MEMORY_BYTES)
+    yield check_recognition(settings.index)
     yield check_port(settings.service)
 
 
@@ -136,6 +137,30 @@ def _check_model(kind: ModelKind, name: str, home: Home, settings: ModelsSetting
 
 def _failed(name: str, error: DeskmateError) -> Finding:
     return Finding(name=name, state="fail", text=error.message, command=error.next_command)
+
+
+def check_recognition(settings: IndexSettings) -> Finding:
+    """Ask tesseract for the languages that it reads."""
+    from indexing.parsing.ocr import INSTALL_COMMAND, LANGUAGES, find_languages
+
+    name = "text recognition"
+    if settings.ocr == "off":
+        return Finding(name=name, state="ok", text="switched off ([index] ocr)")
+    found = find_languages()
+    missing = [language for language in LANGUAGES if language not in found]
+    if not missing:
+        return Finding(name=name, state="ok", text=f"tesseract reads {', '.join(found)}")
+    text = (
+        f"tesseract does not read {', '.join(missing)}"
+        if found
+        else "tesseract (or its languages) not installed"
+    )
+    return Finding(
+        name=name,
+        state="warn",
+        text=f"{text}; scanned pages and pictures are left out",
+        command=INSTALL_COMMAND,
+    )
 
 
 def check_free(name: str, free: int, low: int) -> Finding:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.jobs import background_option, enqueue
 from assistant.core.errors import InputError
 from assistant.core.ids import content_id
 from assistant.core.records import ARMS, Arm, Case, Record
 from assistant.core.runs import Run
+from assistant.jobs.records import Job, Outcome
 
 if TYPE_CHECKING:
     from assistant.answering.pipeline import Pipeline
@@ -50,6 +53,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
 )
 @click.option("--retrieval-only", is_flag=True, help="Only look whether the right passages are found.")
 @click.option("--limit", type=click.IntRange(1), help="Ask this many cases, taken evenly over the suite.")
+@background_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
 def evaluate(
@@ -60,6 +64,7 @@ def evaluate(
     limit: int | None,
     *,
     retrieval_only: bool,
+    background: bool,
     as_json: bool,
 ) -> None:
     """Measure a collection's answers on a suite of held-out questions.
@@ -71,14 +76,47 @@ def evaluate(
         raise click.UsageError("--retrieval-only asks no arm: leave --arms out")
     arms = read_arms(named) if named is not None else None
     path = suite_path(collection, file)
+    if background:
+        arguments = EvalArguments(
+            suite=str(path.absolute()), arms=arms, limit=limit, retrieval_only=retrieval_only
+        )
+        enqueue(context, "eval", collection, msgspec.to_builtins(arguments), as_json=as_json)
+        return
     suite = read_suite(context, path, limit)
     if retrieval_only:
         _print_retrieval(evaluate_retrieval(context, collection, suite), as_json=as_json)
         return
+    _print_evaluation(_evaluate(context, collection, path, suite, arms), as_json=as_json)
+
+
+class EvalArguments(Record, frozen=True, kw_only=True):
+    """Arguments of a job ``eval``, as the options of the command; ``suite`` is an absolute path."""
+
+    suite: str
+    arms: tuple[Arm, ...] | None = None
+    limit: int | None = None
+    retrieval_only: bool = False
+
+
+def evaluate_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``eval``."""
+    arguments = msgspec.convert(job.arguments, EvalArguments)
+    path = Path(arguments.suite)
+    suite = read_suite(context, path, arguments.limit)
+    if arguments.retrieval_only:
+        scores = evaluate_retrieval(context, job.collection, suite)
+        return Outcome(result={"retrieval": msgspec.to_builtins(scores)})
+    evaluation = _evaluate(context, job.collection, path, suite, arguments.arms)
+    return Outcome(result=msgspec.to_builtins(_summary(evaluation)))
+
+
+def _evaluate(
+    context: Context, collection: str, path: Path, suite: tuple[Case, ...], arms: tuple[Arm, ...] | None
+) -> Evaluation:
     from eval.suites import require_scores
 
     require_scores(suite)
-    _print_evaluation(evaluate_arms(context, collection, path, suite, arms), as_json=as_json)
+    return evaluate_arms(context, collection, path, suite, arms)
 
 
 def read_arms(named: str) -> tuple[Arm, ...]:
@@ -227,20 +265,22 @@ def _about(
 def _print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
     from eval.report import terminal_table
 
-    report = evaluation.report
     if as_json:
-        print_json(
-            {
-                "about": report.about,
-                "arms": report.summaries,
-                "differences": report.differences,
-                "report": str(evaluation.json_path),
-                "page": str(evaluation.page_path),
-            }
-        )
+        print_json(_summary(evaluation))
         return
-    click.echo(terminal_table(report))
+    click.echo(terminal_table(evaluation.report))
     click.echo(f"\nreport: {evaluation.page_path}")
+
+
+def _summary(evaluation: Evaluation) -> dict[str, object]:
+    report = evaluation.report
+    return {
+        "about": report.about,
+        "arms": report.summaries,
+        "differences": report.differences,
+        "report": str(evaluation.json_path),
+        "page": str(evaluation.page_path),
+    }
 
 
 def _print_retrieval(scores: dict[str, RetrievalScores], *, as_json: bool) -> None:

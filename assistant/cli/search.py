@@ -10,10 +10,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from assistant.cli.assignments import filter_option
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import InputError
 from assistant.core.jsonl import read_jsonl
-from assistant.core.records import Message, Passage, Record
+from assistant.core.records import Filters, Message, Passage, Record
 
 if TYPE_CHECKING:
     from indexing.search import Searcher
@@ -34,6 +35,7 @@ class BatchRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
 @click.argument("query", required=False)
 @click.option("--collection", default="default", show_default=True, help="What to search.")
 @click.option("--top-k", type=click.IntRange(1, 100), help="Most passages; default: [search] top_k.")
+@filter_option
 @click.option(
     "--batch",
     "file",
@@ -47,6 +49,7 @@ def search(
     query: str | None,
     collection: str,
     top_k: int | None,
+    filters: Filters,
     file: Path | None,
     *,
     as_json: bool,
@@ -56,10 +59,10 @@ def search(
         raise click.UsageError("give either QUERY or --batch FILE")
     searcher = open_searcher(context, collection)
     if file is not None:
-        for row in _search_batch(searcher, file, top_k):
+        for row in _search_batch(searcher, file, top_k, filters):
             print_json(row)
         return
-    passages = searcher.search(query or "", top_k)
+    passages = searcher.search(query or "", top_k, filters)
     if as_json:
         print_json({"passages": [passage_row(passage) for passage in passages]})
     else:
@@ -88,10 +91,14 @@ def passage_row(passage: Passage) -> dict[str, object]:
         "page": chunk.page,
         "heading_path": chunk.heading_path,
         "text": chunk.text,
+        "metadata": passage.metadata,
+        **({} if chunk.confidence is None else {"confidence": chunk.confidence}),
     }
 
 
-def _search_batch(searcher: Searcher, file: Path, top_k: int | None) -> Iterator[dict[str, object]]:
+def _search_batch(
+    searcher: Searcher, file: Path, top_k: int | None, filters: Filters
+) -> Iterator[dict[str, object]]:
     from indexing.search import query_in_context
 
     rows = list(read_jsonl(file, BatchRow))
@@ -99,7 +106,8 @@ def _search_batch(searcher: Searcher, file: Path, top_k: int | None) -> Iterator
         raise InputError(f"{file}: no rows")
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
-        found = searcher.search_many([query_in_context(row.question, row.history) for row in part], top_k)
+        queries = [query_in_context(row.question, row.history) for row in part]
+        found = searcher.search_many(queries, top_k, filters)
         for row, passages in zip(part, found, strict=True):
             yield {"id": row.id, "passages": [passage_row(passage) for passage in passages]}
 

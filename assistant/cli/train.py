@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.jobs import background_option, enqueue
+from assistant.jobs.records import Job, Outcome
+
+if TYPE_CHECKING:
+    from assistant.store.adapters import Adapter
+    from training.lora import TrainReport
 
 
 @click.command()
 @click.option("--collection", default="default", show_default=True, help="Name of the collection.")
+@background_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def train(context: Context, collection: str, *, as_json: bool) -> None:
+def train(context: Context, collection: str, *, background: bool, as_json: bool) -> None:
     """Tune a LoRA adapter on the collection's instruction data and serve it from then on.
 
     Stopped midway, the same command goes on from the last checkpoint; finished, it does nothing.
     """
-    from training.adapters import train_collection
-    from training.dataset import read_examples
-
-    manifest, examples = read_examples(context.home.collection(collection) / "datasets", collection)
-    adapter, report = train_collection(
-        manifest, examples, context.home, context.settings, context.resources.database, context.progress()
-    )
+    if background:
+        enqueue(context, "train", collection, {}, as_json=as_json)
+        return
+    adapter, report = _train(context, collection)
     if as_json:
         print_json({"adapter": adapter, "report": report})
         return
@@ -35,3 +42,19 @@ def train(context: Context, collection: str, *, as_json: bool) -> None:
         )
     click.echo(f"folder: {adapter.folder}")
     click.echo(f"next: deskmate eval --collection {collection}")
+
+
+def train_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``train``."""
+    adapter, report = _train(context, job.collection)
+    return Outcome(result={"adapter": msgspec.to_builtins(adapter), "report": msgspec.to_builtins(report)})
+
+
+def _train(context: Context, collection: str) -> tuple[Adapter, TrainReport | None]:
+    from training.adapters import train_collection
+    from training.dataset import read_examples
+
+    manifest, examples = read_examples(context.home.collection(collection) / "datasets", collection)
+    return train_collection(
+        manifest, examples, context.home, context.settings, context.resources.database, context.progress()
+    )

@@ -11,6 +11,7 @@
     │   ├── EngineUnavailable the engine cannot be reached or is not ready
     │   └── EngineBusy        the engine's queue is full
     └── ResourceError         the machine lacks something: disk, memory, a free port
+        └── CollectionBusy    another process changes the collection now
 
 A message says what, the value, and the next command where one helps:
 ``no index for collection 'pumps'; run: deskmate index add PATH --collection pumps``.
@@ -119,3 +120,10 @@ class ResourceError(DeskmateError):
     exit_code = 7
     status = 507
     slug = "resource-missing"
+
+
+class CollectionBusy(ResourceError):
+    """Another process changes the collection now; a job waits for it."""
+
+    status = 409
+    slug = "collection-busy"

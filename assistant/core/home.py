@@ -17,7 +17,8 @@ class Home:
     """The data folder's layout.
 
     ``models/NAME/`` weights · ``deskmate.sqlite3`` rows · ``collections/NAME/`` with ``snapshots/``
-    and ``datasets/`` · ``adapters/NAME/`` · ``runs/KIND-…/``.
+    and ``datasets/`` · ``adapters/NAME/`` · ``runs/KIND-…/`` ·
+    ``workers/`` locks of the running workers.
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,6 +63,11 @@ class Home:
     def runs(self) -> Path:
         """Folder of runs."""
         return self.root / "runs"
+
+    @property
+    def workers(self) -> Path:
+        """Folder of the workers' locks."""
+        return self.root / "workers"
 
     def collection(self, name: str) -> Path:
         """Return the folder of a collection.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,9 @@ ElementKind = Literal["title", "text", "list_item", "table", "code"]
 ElementOrigin = Literal["", "ticket", "dialogue"]
 ChunkKind = Literal["text", "table", "ticket", "dialogue"]
 Role = Literal["system", "user", "assistant"]
+MetadataValue = str | tuple[str, ...]
+Metadata = dict[str, MetadataValue]
+Filters = Mapping[str, str | Sequence[str]]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +35,7 @@ class Element(Record, frozen=True, kw_only=True):
         depth: level of a title from 0 (document title) down.
         origin: the whole ticket or dialogue that this block is; empty for a block of a text.
         starts_passage: its author set a border before it: a horizontal rule, an anchor.
+        confidence: of text recognition, from 0 to 1; None for text that stands in the file.
     """
 
     kind: ElementKind
@@ -40,6 +45,7 @@ class Element(Record, frozen=True, kw_only=True):
     depth: int = 0
     origin: ElementOrigin = ""
     starts_passage: bool = False
+    confidence: float | None = None
 
 
 class ParsedDocument(Record, frozen=True, kw_only=True):
@@ -50,12 +56,16 @@ class ParsedDocument(Record, frozen=True, kw_only=True):
         elements: its blocks in reading order; never empty.
         page_count: number of pages, None where the format has none.
         warnings: what is missing, for a person.
+        metadata: what it says of itself: front matter, meta tags, properties.
+        unread_pages: pages without text that text recognition could read where it is installed.
     """
 
     title: str
     elements: tuple[Element, ...]
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
+    metadata: Metadata = msgspec.field(default_factory=dict)
+    unread_pages: tuple[int, ...] = ()
 
 
 class Chunk(Record, frozen=True, kw_only=True):
@@ -71,6 +81,7 @@ class Chunk(Record, frozen=True, kw_only=True):
         page: page it starts on, where the format has pages.
         kind: what it was cut from.
         language: language of its text.
+        confidence: of text recognition over what was recognised of it, None where nothing was.
     """
 
     id: str
@@ -82,6 +93,7 @@ class Chunk(Record, frozen=True, kw_only=True):
     page: int | None = None
     kind: ChunkKind = "text"
     language: Language = "en"
+    confidence: float | None = None
 
 
 class Passage(Record, frozen=True, kw_only=True):
@@ -94,6 +106,7 @@ class Passage(Record, frozen=True, kw_only=True):
         dense: cosine similarity to the query, None if the dense lane did not see it.
         lexical: BM25 score, None if the lexical lane did not see it.
         is_code_match: a fault code, model or part number of the query stands verbatim in the chunk.
+        metadata: of the chunk's document: product, model, language, date, audience, tags and others.
     """
 
     rank: int
@@ -102,6 +115,7 @@ class Passage(Record, frozen=True, kw_only=True):
     dense: float | None = None
     lexical: float | None = None
     is_code_match: bool = False
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class Message(Record, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from assistant.core.errors import SettingsError
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+PersonalDataPolicy = Literal["keep", "mask", "refuse"]
 ENVIRONMENT_PREFIX = "DESKMATE__"
 
 
@@ -65,6 +66,24 @@ class EmbedderSettings(Section, frozen=True, kw_only=True):
     batch_size: Positive = 32
 
 
+class TicketColumns(Section, frozen=True, kw_only=True):
+    """``[index.ticket_columns]``: headers of ticket tables, beside the usual English and Chinese ones.
+
+    Attributes:
+        question: headers of what was asked; several columns are joined.
+        answer: headers of what helped.
+        id: headers of the ticket's number.
+        status: headers of its state.
+        language: headers of its language; left out of the text.
+    """
+
+    question: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
+    id: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+
+
 class IndexSettings(Section, frozen=True, kw_only=True):
     """``[index]``: parsing and chunking.
 
@@ -74,7 +93,23 @@ class IndexSettings(Section, frozen=True, kw_only=True):
         max_pages: longer documents are refused.
         parse_timeout_seconds: a file that takes longer is refused.
         parse_memory_mebibytes: a file that needs more is refused.
+        ocr: recognise the text of pages that have none (``auto``) or leave them out (``off``).
+        ocr_page_seconds: a page that takes longer is left out.
+        ocr_pages: pages recognised in one document; later ones are left out.
+        max_text_mebibytes: a file that holds more text is refused; a manual of 1,000 pages has about 3.
+        max_unpack_ratio: a file that unpacks to more times its size (and 8 MiB) is refused.
+        max_archive_members: files read from one archive; more are refused.
+        max_archive_depth: archives inside an archive are read so deep.
+        ticket_columns: headers of ticket tables that are not recognised by themselves.
+        pii: what happens to personal data (phone, e-mail, ID number, bank card, IBAN, number plate):
+            ``keep`` and count it, ``mask`` it before anything is stored, or ``refuse`` the file.
+        pii_collections: ``[index.pii_collections]``: the same for collections by name.
+        pii_allow: numbers and addresses that are nobody's, such as the company's hotline; ``@acme.example``
+            stands for all addresses there.
         snapshots_kept: snapshots kept on disk, the current one included.
+        versions_kept: versions of a document whose text is kept, the live one included.
+        metadata_rules: ``[[index.metadata_rules]]`` with a ``path`` such as ``pumps/**`` and what holds of
+            the documents there: product, model, language, date, audience, tags or a key of one's own.
     """
 
     chunk_tokens: Annotated[int, Meta(ge=32, le=512)] = 256
@@ -82,7 +117,20 @@ class IndexSettings(Section, frozen=True, kw_only=True):
     max_pages: Positive = 2000
     parse_timeout_seconds: Positive = 120
     parse_memory_mebibytes: Positive = 3072
+    ocr: Literal["auto", "off"] = "auto"
+    ocr_page_seconds: Positive = 60
+    ocr_pages: Positive = 1000
+    max_text_mebibytes: Positive = 64
+    max_unpack_ratio: Positive = 200
+    max_archive_members: Positive = 10_000
+    max_archive_depth: Annotated[int, Meta(ge=0, le=8)] = 3
+    ticket_columns: TicketColumns = TicketColumns()
+    pii: PersonalDataPolicy = "keep"
+    pii_collections: dict[str, PersonalDataPolicy] = msgspec.field(default_factory=dict)
+    pii_allow: tuple[str, ...] = ()
     snapshots_kept: Positive = 2
+    versions_kept: Positive = 5
+    metadata_rules: tuple[dict[str, str | tuple[str, ...]], ...] = ()
 
 
 class SearchSettings(Section, frozen=True, kw_only=True):
@@ -130,8 +178,8 @@ class SynthSettings(Section, frozen=True, kw_only=True):
     """
 
     teacher_questions: Annotated[int, Meta(ge=0)] = 96
-    closed_book: Annotated[int, Meta(ge=0)] = 260
-    grounded_groups: Annotated[int, Meta(ge=0)] = 72
+    closed_book: Annotated[int, Meta(ge=0)] = 160
+    grounded_groups: Annotated[int, Meta(ge=0)] = 100
     replay: Annotated[int, Meta(ge=0)] = 24
     seed: int = 7
 

@@ -74,7 +74,8 @@ def to_question(request: ChatRequest, history_turns: int) -> Question:
     if system:
         kept = max(2 * history_turns - 1, 0)
         history = [Message(role="system", content=system), *(history[-kept:] if kept else [])]
-    return Question(text=_text(last, len(request.messages) - 1), history=tuple(history))
+    text = _text(last, len(request.messages) - 1)
+    return Question(text=text, history=tuple(history), filters=request.filters)
 
 
 def to_options(request: ChatRequest, limit: int) -> GenerationOptions:

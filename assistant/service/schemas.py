@@ -11,6 +11,15 @@ MAX_MESSAGES = 200
 MAX_STOPS = 4
 MAX_TOP_K = 50
 MAX_QUERY_CHARACTERS = 4000
+RequestFilters = Annotated[
+    dict[str, str | list[str]],
+    Meta(
+        max_length=32,
+        description="Key → accepted value or values: only documents whose metadata has one of them for every "
+        "key are searched. Keys are product, model, language, date (2026, 2025..2026-03), audience, tags and "
+        "your own.",
+    ),
+]
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +74,7 @@ class ChatRequest(Schema, frozen=True, kw_only=True):
     seed: int | None = None
     n: Annotated[int | None, Meta(description="Only 1.")] = None
     user: str | None = None
+    filters: RequestFilters = msgspec.field(default_factory=dict)
 
 
 class ContextCitation(Schema, frozen=True, kw_only=True):
@@ -234,6 +244,7 @@ class SearchRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     query: Annotated[str, Meta(min_length=1, max_length=MAX_QUERY_CHARACTERS)]
     collection: Annotated[str | None, Meta(description="The service's default if absent.")] = None
     top_k: Annotated[int, Meta(ge=1, le=MAX_TOP_K)] | None = None
+    filters: RequestFilters = msgspec.field(default_factory=dict)
 
 
 class FoundPassage(Schema, frozen=True, kw_only=True):
@@ -247,6 +258,7 @@ class FoundPassage(Schema, frozen=True, kw_only=True):
     heading_path: tuple[str, ...]
     text: str
     chunk_id: str
+    metadata: Annotated[dict[str, str | list[str]], Meta(description="Of the document.")]
 
     @classmethod
     def from_passage(cls, passage: Passage) -> "FoundPassage":
@@ -261,6 +273,10 @@ class FoundPassage(Schema, frozen=True, kw_only=True):
             heading_path=chunk.heading_path,
             text=chunk.text,
             chunk_id=chunk.id,
+            metadata={
+                key: value if isinstance(value, str) else list(value)
+                for key, value in passage.metadata.items()
+            },
         )
 
 

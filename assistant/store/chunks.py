@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from assistant.core.ids import content_id
@@ -14,6 +14,7 @@ from assistant.store.meta import Meta
 from assistant.store.tables import ChunkRow, DocumentRow, VersionRow
 
 _COUNTER = "next_chunk_number"
+_NUMBERS_PER_QUERY = 500
 
 
 class NumberedChunk(Record, frozen=True, kw_only=True):
@@ -59,20 +60,79 @@ class Chunks:
         ]
         self._session.execute(insert(ChunkRow), rows)
 
+    def numbers(self, collection_id: int) -> list[int]:
+        """Return the numbers of the chunks of all live versions of a collection, ascending."""
+        rows = self._session.scalars(
+            select(ChunkRow.id)
+            .join(VersionRow, VersionRow.id == ChunkRow.version_id)
+            .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
+            .where(DocumentRow.collection_id == collection_id, VersionRow.state == "live")
+        )
+        return sorted(rows)
+
+    def numbered(self, numbers: Iterable[int]) -> Iterator[NumberedChunk]:
+        """Yield chunks by ascending number, few of them held at a time."""
+        wanted = sorted(numbers)
+        for start in range(0, len(wanted), _NUMBERS_PER_QUERY):
+            rows = self._session.execute(
+                select(ChunkRow, DocumentRow.path, VersionRow.number)
+                .join(VersionRow, VersionRow.id == ChunkRow.version_id)
+                .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
+                .where(ChunkRow.id.in_(wanted[start : start + _NUMBERS_PER_QUERY]))
+                .order_by(ChunkRow.id)
+            ).all()
+            for row, path, number in rows:
+                yield _numbered(row, path, number)
+            self._session.expunge_all()
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Return number → embedding key."""
+        found: dict[int, str] = {}
+        for start in range(0, len(numbers), _NUMBERS_PER_QUERY):
+            part = numbers[start : start + _NUMBERS_PER_QUERY]
+            rows = self._session.execute(
+                select(ChunkRow.id, ChunkRow.embedding_key).where(ChunkRow.id.in_(part))
+            )
+            found.update({number: key for number, key in rows})  # noqa: C416 - rows are no plain tuples
+        return found
+
+    def numbers_of(self, version_ids: Sequence[int]) -> list[int]:
+        """Return the numbers of the chunks of versions."""
+        found = self._session.scalars(select(ChunkRow.id).where(ChunkRow.version_id.in_(version_ids)))
+        return list(found)
+
     def delete_of(self, version_ids: Sequence[int]) -> None:
         """Remove the chunks of versions."""
         self._session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(version_ids)))
 
-    def live(self, collection_id: int) -> list[NumberedChunk]:
-        """Return the chunks of all live versions of a collection, by document and position."""
+    def of(self, version_id: int) -> list[Chunk]:
+        """Return the chunks of a version, live or replaced, in order of position."""
         rows = self._session.execute(
             select(ChunkRow, DocumentRow.path, VersionRow.number)
             .join(VersionRow, VersionRow.id == ChunkRow.version_id)
             .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
-            .where(DocumentRow.collection_id == collection_id, VersionRow.state == "live")
-            .order_by(DocumentRow.path, ChunkRow.position)
+            .where(ChunkRow.version_id == version_id)
+            .order_by(ChunkRow.position)
         )
-        return [_numbered(row, path, number) for row, path, number in rows]
+        return [_numbered(row, path, number).chunk for row, path, number in rows]
+
+    def renumber(self, version_ids: Sequence[int]) -> None:
+        """Give the chunks of versions new numbers.
+
+        A number means one text at one path for good: indexes may know it as dead, or under an older path.
+        """
+        for version_id in version_ids:
+            numbers = self._session.scalars(
+                select(ChunkRow.id).where(ChunkRow.version_id == version_id)
+            ).all()
+            if not numbers:
+                continue
+            first, last = min(numbers), max(numbers)
+            offset = Meta(self._session).reserve(_COUNTER, last - first + 1) - first
+            rows = update(ChunkRow).where(ChunkRow.version_id == version_id)
+            self._session.execute(
+                rows.values(id=ChunkRow.id + offset).execution_options(synchronize_session=False)
+            )
 
     def find(self, chunk_id: str) -> Chunk | None:
         """Return a chunk of a live or replaced version, the live one first; None if there is none."""
@@ -109,6 +169,7 @@ def _row(number: int, version_id: int, chunk: Chunk) -> dict[str, object]:
         "page": chunk.page,
         "kind": chunk.kind,
         "language": chunk.language,
+        "confidence": chunk.confidence,
     }
 
 
@@ -123,5 +184,6 @@ def _numbered(row: ChunkRow, document: str, version: int) -> NumberedChunk:
         "page": row.page,
         "kind": row.kind,
         "language": row.language,
+        "confidence": row.confidence,
     }
     return NumberedChunk(number=row.id, embedding_key=row.embedding_key, chunk=msgspec.convert(values, Chunk))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, make_url
@@ -13,9 +15,12 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from assistant.core.errors import DeskmateError, InputError, ResourceError
+from assistant.store.meta import Meta
+from assistant.store.migrations import migrate
 from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
 
 BUSY_TIMEOUT_SECONDS = 30
+_LITTLE_BYTES = 16 << 20
 
 
 class Database:
@@ -38,24 +43,29 @@ class Database:
 
     def _prepare(self) -> None:
         exists = inspect(self._engine).has_table(MetaRow.__tablename__)
-        if exists:
-            self._check_version()
+        if exists and self._schema_version() == SCHEMA_VERSION:
             return
-        Table.metadata.create_all(self._engine)
-        with self.write() as session:
-            if session.get(MetaRow, "schema_version") is None:
-                session.add(MetaRow(name="schema_version", value=str(SCHEMA_VERSION)))
+        with self.write() as session:  # the write lock: two processes may come at the same time
+            if exists:
+                migrate(session)
+            Table.metadata.create_all(session.connection())  # tables that are not there yet
+            Meta(session).put("schema_version", str(SCHEMA_VERSION))
 
-    def _check_version(self) -> None:
+    def _schema_version(self) -> int:
+        """Return the version of the tables that are there.
+
+        Raises:
+            InputError: a newer Deskmate made them.
+        """
         with self.read() as session:
-            row = session.get(MetaRow, "schema_version")
-            found = int(row.value) if row else SCHEMA_VERSION
+            found = int(Meta(session).get("schema_version") or SCHEMA_VERSION)
         if found > SCHEMA_VERSION:
             raise InputError(
                 f"database {_shown(self.url)} has schema version {found}, this Deskmate knows up to "
                 f"{SCHEMA_VERSION}: a newer Deskmate made it",
                 next_command="pip install --upgrade deskmate",
             )
+        return found
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -94,7 +104,8 @@ def _open_engine(url: str) -> Engine:
 
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin by itself: _begin does
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    # FULL: what was answered as stored or removed stays so when the power fails a moment later
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -110,15 +121,26 @@ def _translated(url: str) -> Iterator[None]:
         yield
     except OperationalError as error:
         reason = str(error.orig)
-        if "full" in reason:
-            raise ResourceError(
-                f"the disk is full: database {_shown(url)} cannot be written", next_command="deskmate doctor"
-            ) from error
+        if "full" in reason or "I/O error" in reason:
+            raise ResourceError(_disk_message(url, reason), next_command="deskmate doctor") from error
         raise ResourceError(f"database {_shown(url)}: {reason}") from error
     except DatabaseError as error:
         if "not a database" in str(error.orig) or "malformed" in str(error.orig):
             raise InputError(f"database {_shown(url)} is damaged or no database: {error.orig}") from error
         raise DeskmateError(f"database {_shown(url)}: {error.orig}") from error
+
+
+def _disk_message(url: str, reason: str) -> str:
+    """Say that the disk is full, or that it failed: SQLite says "I/O error" of both."""
+    name = make_url(url).database
+    folder = Path(name).parent if name else Path()
+    if not folder.exists():
+        return f"database {_shown(url)} cannot be written: {reason}"
+    free = shutil.disk_usage(folder).free
+    what = "the disk is full" if "full" in reason or free < _LITTLE_BYTES else "the disk refuses to write"
+    return (
+        f"{what}: database {_shown(url)} cannot be written ({reason}), {free >> 20} MiB are free at {folder}"
+    )
 
 
 def _shown(url: str) -> str:

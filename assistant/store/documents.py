@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from assistant.core.errors import NotFoundError
-from assistant.core.records import Record
-from assistant.store.tables import CollectionRow, DocumentRow, VersionRow
+from assistant.core.records import Metadata, Record
+from assistant.store.tables import CollectionRow, DocumentAliasRow, DocumentRow, VersionRow
 
-VersionState = Literal["live", "replaced", "deleted"]
+VersionState = Literal["live", "replaced", "pruned", "deleted"]
+_STATES: tuple[VersionState, ...] = ("live", "replaced", "pruned", "deleted")
 
 
 class Collection(Record, frozen=True, kw_only=True):
@@ -28,9 +30,10 @@ class Version(Record, frozen=True, kw_only=True):
 
     Attributes:
         id: row id.
+        document_id: row id of the document, which it keeps when it is renamed.
         document: path of the document.
         number: from 1.
-        state: ``live``, ``replaced`` by a later version, or ``deleted``.
+        state: ``live``, ``replaced`` by another version, ``pruned`` (too old to be kept), or ``deleted``.
         sha256: of the file.
         recipe: what cut it into chunks; another recipe cuts the same file anew.
         size_bytes: of the file.
@@ -38,9 +41,13 @@ class Version(Record, frozen=True, kw_only=True):
         title: of the document.
         page_count: pages, None where the format has none.
         warnings: what parsing could not read.
+        metadata: what holds: path rules, what the document states and what was requested, put together.
+        stated: the document's own part of it.
+        requested: the part that came with the request to add it.
     """
 
     id: int
+    document_id: int
     document: str
     number: int
     state: VersionState
@@ -51,6 +58,9 @@ class Version(Record, frozen=True, kw_only=True):
     title: str
     page_count: int | None
     warnings: tuple[str, ...]
+    metadata: Metadata = msgspec.field(default_factory=dict)
+    stated: Metadata = msgspec.field(default_factory=dict)
+    requested: Metadata = msgspec.field(default_factory=dict)
 
 
 class NewVersion(Record, frozen=True, kw_only=True):
@@ -64,6 +74,9 @@ class NewVersion(Record, frozen=True, kw_only=True):
     title: str
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
+    metadata: Metadata = msgspec.field(default_factory=dict)
+    stated: Metadata = msgspec.field(default_factory=dict)
+    requested: Metadata = msgspec.field(default_factory=dict)
 
 
 class Documents:
@@ -105,7 +118,27 @@ class Documents:
             .where(DocumentRow.collection_id == collection_id, VersionRow.state == "live")
             .order_by(DocumentRow.path)
         )
-        return [_version(row, path) for row, path in rows]
+        return [to_version(row, path) for row, path in rows]
+
+    def newest_versions(self, collection_id: int) -> list[Version]:
+        """Return the kept version of the highest number of every document, live or not, by path."""
+        newest = (
+            select(VersionRow.document_id, func.max(VersionRow.number).label("number"))
+            .where(VersionRow.state.in_(("live", "replaced")))
+            .group_by(VersionRow.document_id)
+            .subquery()
+        )
+        rows = self._session.execute(
+            select(VersionRow, DocumentRow.path)
+            .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
+            .join(
+                newest,
+                (newest.c.document_id == VersionRow.document_id) & (newest.c.number == VersionRow.number),
+            )
+            .where(DocumentRow.collection_id == collection_id)
+            .order_by(DocumentRow.path)
+        )
+        return [to_version(row, path) for row, path in rows]
 
     def versions(self, collection_id: int, document: str) -> list[Version]:
         """Return all versions of a document, oldest first."""
@@ -115,14 +148,23 @@ class Documents:
             .where(DocumentRow.collection_id == collection_id, DocumentRow.path == document)
             .order_by(VersionRow.number)
         )
-        return [_version(row, document) for row in rows]
+        return [to_version(row, document) for row in rows]
 
     def next_number(self, collection_id: int, document: str) -> int:
-        """Return the number that a document's next version gets."""
+        """Return the number that a document's next version gets.
+
+        Numbers of a document that once had this path are not given again: a citation names path and number.
+        """
+        former = select(DocumentAliasRow.document_id).where(
+            DocumentAliasRow.collection_id == collection_id, DocumentAliasRow.path == document
+        )
         number = self._session.scalar(
             select(func.max(VersionRow.number))
             .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
-            .where(DocumentRow.collection_id == collection_id, DocumentRow.path == document)
+            .where(
+                DocumentRow.collection_id == collection_id,
+                (DocumentRow.path == document) | DocumentRow.id.in_(former),
+            )
         )
         return (number or 0) + 1
 
@@ -146,6 +188,7 @@ class Documents:
             list(new.warnings),
             _now(),
         )
+        row.effective, row.stated, row.requested = new.metadata, new.stated, new.requested
         self._session.flush()
         self.touch(collection_id)
         return row.id
@@ -154,17 +197,17 @@ class Documents:
         """Mark all versions of a document as deleted and return them.
 
         Raises:
-            NotFoundError: the collection holds no such live document.
+            NotFoundError: the collection holds no such document.
         """
         found = self.versions(collection.id, document)
-        if not any(version.state == "live" for version in found):
+        if not any(version.state in {"live", "replaced"} for version in found):
             raise NotFoundError(
                 f"no document {document!r} in collection {collection.name!r}",
                 next_command=f"deskmate index status --collection {collection.name}",
             )
         document_id = self._document(collection.id, document)
-        self._set_state(document_id, "live", "deleted")
-        self._set_state(document_id, "replaced", "deleted")
+        for state in ("live", "replaced", "pruned"):
+            self._set_state(document_id, state, "deleted")
         self.touch(collection.id)
         return found
 
@@ -187,12 +230,14 @@ def _collection(row: CollectionRow) -> Collection:
     return Collection(id=row.id, name=row.name, generation=row.generation)
 
 
-def _version(row: VersionRow, document: str) -> Version:
+def to_version(row: VersionRow, document: str) -> Version:
+    """Return a row as a record."""
     return Version(
         id=row.id,
+        document_id=row.document_id,
         document=document,
         number=row.number,
-        state=_state(row.state),
+        state=next(state for state in _STATES if state == row.state),
         sha256=row.sha256,
         recipe=row.recipe,
         size_bytes=row.size_bytes,
@@ -200,12 +245,14 @@ def _version(row: VersionRow, document: str) -> Version:
         title=row.title,
         page_count=row.page_count,
         warnings=tuple(row.warnings),
+        metadata=_metadata(row.effective),
+        stated=_metadata(row.stated),
+        requested=_metadata(row.requested),
     )
 
 
-def _state(text: str) -> VersionState:
-    states: dict[str, VersionState] = {"live": "live", "replaced": "replaced", "deleted": "deleted"}
-    return states[text]
+def _metadata(values: dict[str, Any]) -> Metadata:
+    return {key: value if isinstance(value, str) else tuple(value) for key, value in values.items()}
 
 
 def _now() -> str:

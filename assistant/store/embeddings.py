@@ -51,10 +51,14 @@ class Embeddings:
             found.update({key: vector for key, vector in rows})  # noqa: C416 - rows are no plain tuples
         return found
 
-    def delete_unused(self) -> None:
-        """Remove embeddings whose text no chunk holds any more."""
-        used = select(ChunkRow.embedding_key)
-        self._session.execute(delete(EmbeddingRow).where(EmbeddingRow.key.not_in(used)))
+    def delete_unused(self, keys: Iterable[str]) -> None:
+        """Remove those of the keys' embeddings whose text no chunk holds any more."""
+        for part in _parts(list(dict.fromkeys(keys))):
+            used = set(
+                self._session.scalars(select(ChunkRow.embedding_key).where(ChunkRow.embedding_key.in_(part)))
+            )
+            unused = [key for key in part if key not in used]
+            self._session.execute(delete(EmbeddingRow).where(EmbeddingRow.key.in_(unused)))
 
 
 def _parts(keys: Sequence[str]) -> Iterable[list[str]]:

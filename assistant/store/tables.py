@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 1
+# 1: as first shipped; 2: table jobs; 3: metadata of versions, document_aliases; 4: confidence of chunks
+SCHEMA_VERSION = 4
 
 
 class Table(DeclarativeBase):
@@ -43,6 +56,20 @@ class DocumentRow(Table):
     path: Mapped[str] = mapped_column(Text)
 
 
+class DocumentAliasRow(Table):
+    """A path that a document had before it was renamed, so that its citations still lead to it."""
+
+    __tablename__ = "document_aliases"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    document_id: Mapped[int] = mapped_column(
+        ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+
+
 class VersionRow(Table):
     """One content of a document; at most one version of a document is ``live``."""
 
@@ -60,6 +87,9 @@ class VersionRow(Table):
     title: Mapped[str] = mapped_column(Text)
     page_count: Mapped[int | None]
     warnings: Mapped[list[str]] = mapped_column(JSON)
+    effective: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    stated: Mapped[dict[str, Any]] = mapped_column("stated_metadata", JSON)
+    requested: Mapped[dict[str, Any]] = mapped_column("requested_metadata", JSON)
 
 
 class ChunkRow(Table):
@@ -79,10 +109,11 @@ class ChunkRow(Table):
     page: Mapped[int | None]
     kind: Mapped[str] = mapped_column(String(16))
     language: Mapped[str] = mapped_column(String(8))
+    confidence: Mapped[float | None]
 
 
 class EmbeddingRow(Table):
-    """The embedding of a text by an embedder, little-endian float32."""
+    """The embedding of a chunk by an embedder, little-endian float32: its own vector, then its rows."""
 
     __tablename__ = "embeddings"
 
@@ -103,3 +134,39 @@ class AdapterRow(Table):
     dataset_hash: Mapped[str] = mapped_column(String(64))
     created: Mapped[str] = mapped_column(String(32))
     is_active: Mapped[bool] = mapped_column(default=False)
+
+
+class JobRow(Table):
+    """A job; a collection has at most one ``running``, which ``worker`` owns until the lease ends."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_state", "state", "number"),
+        Index(
+            "ix_jobs_running",
+            "collection",
+            unique=True,
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+    )
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    collection: Mapped[str] = mapped_column(String(64), index=True)
+    arguments: Mapped[dict[str, object]] = mapped_column(JSON)
+    settings: Mapped[dict[str, object]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(16))
+    is_cancelling: Mapped[bool] = mapped_column(default=False)
+    stages: Mapped[list[object]] = mapped_column(JSON)
+    attempts: Mapped[int] = mapped_column(default=0)
+    lost_attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[float] = mapped_column(default=0.0)
+    created: Mapped[str] = mapped_column(String(32))
+    started: Mapped[str | None] = mapped_column(String(32))
+    finished: Mapped[str | None] = mapped_column(String(32))
+    worker: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[float] = mapped_column(default=0.0)
+    result: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,32 @@ from indexing.parsing.decoding import decode
 from indexing.parsing.partition import Partition
 
 _MOST_BAD_LINES_NAMED = 3
-# Names of columns, lower case, that make a table one of tickets: what was asked and what helped.
-QUESTION_NAMES = {
-    "question", "problem", "issue", "subject", "description", "symptom", "request", "query", "complaint",
-    "问题", "问题描述", "描述", "故障现象", "现象", "主题", "提问", "报修内容", "用户描述", "客户描述",
-}  # fmt: skip
-RESOLUTION_NAMES = {
-    "resolution", "solution", "answer", "fix", "response", "reply",
-    "解决", "解决方案", "解决办法", "处理", "处理结果", "处理方法", "答复", "回答", "回复", "解答",
-}  # fmt: skip
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """One turn; foreign names of its two fields are understood."""
-
-    role: str = ""
-    text: str = ""
-    content: str = ""
-
-
-class DialogueRow(msgspec.Struct, frozen=True):
-    """One line of a file of dialogues or tickets."""
-
-    turns: tuple[Turn, ...] = ()
-    messages: tuple[Turn, ...] = ()
-    question: str = ""
-    answer: str = ""
-    resolution: str = ""
-    text: str = ""
-    title: str = ""
-    subject: str = ""
+# Names of fields as usual exports and training sets have them; of each the first that is there counts.
+_TURNS = (
+    "turns", "messages", "conversations", "conversation", "dialogue", "dialog", "utterances", "chat", "items",
+    "对话", "消息",
+)  # fmt: skip
+_ROLE = ("role", "from", "speaker", "sender", "author", "角色")
+_SAID = ("text", "content", "value", "utterance", "message", "body", "内容")
+_QUESTION = ("question", "query", "instruction", "prompt", "problem", "issue", "问题", "提问", "问")
+_MORE = ("input", "context", "补充")
+_ANSWER = (
+    "answer", "answers", "response", "output", "completion", "reply", "chosen", "答案", "回答", "答复", "答",
+)  # fmt: skip
+_RESOLUTION = ("resolution", "solution", "解决方案", "处理结果")
+_TITLE = ("title", "subject", "标题", "主题")
+_PLAIN = ("text", "content", "body", "passage", "内容", "正文")
+# What the file says to a model, not to a customer.
+_UNSPOKEN = {"system", "developer", "tool", "function"}
+_PAIR = 2
 
 
 def read_jsonl_dialogues(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
-    """Read JSON Lines with one dialogue, ticket or text a line; bad lines are named and left out."""
+    """Read JSON Lines, or one JSON list, of dialogues, tickets or texts; bad lines are named and left out."""
     elements: list[Any] = []
     bad: list[int] = []
-    for number, line in enumerate(decode(path.read_bytes(), path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            text, origin = _row_text(msgspec.json.decode(line, type=DialogueRow))
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            text, origin = "", ""
+    for number, row in _rows(decode(path.read_bytes(), path)):
+        text, origin = _row_text(row) if isinstance(row, Mapping) else ("", "")
         if text:
             elements.append(whole_element(text, origin))
         else:
@@ -68,6 +51,31 @@ def read_jsonl_dialogues(path: Path, settings: IndexSettings) -> Partition:  # n
     return Partition(elements=elements, warnings=_warn(bad))
 
 
+def _rows(text: str) -> Iterator[tuple[int, object]]:
+    """Yield each value with its number; None for a line that is no JSON."""
+    if text.lstrip().startswith("["):
+        whole = _decode(text)
+        if isinstance(whole, list):
+            yield from enumerate(whole, 1)
+            return
+    if text.lstrip().startswith("{") and isinstance(whole := _decode(text), Mapping):
+        # One object over several lines: what it holds is its only list, or itself.
+        lists = [value for value in whole.values() if isinstance(value, list)]
+        is_holder = len(lists) == 1 and not _row_text(whole)[0]
+        yield from enumerate(lists[0] if is_holder else [whole], 1)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _decode(line)
+
+
+def _decode(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
 def _warn(bad: Sequence[int]) -> list[str]:
     if not bad:
         return []
@@ -77,33 +85,64 @@ def _warn(bad: Sequence[int]) -> list[str]:
     return [f"{len(bad)} lines hold no dialogue and are left out (line {named})"]
 
 
-def _row_text(row: DialogueRow) -> tuple[str, str]:
-    lines = [row.title or row.subject]
-    turns = row.turns or row.messages
+def _row_text(row: Mapping[str, object]) -> tuple[str, str]:
+    """Return a row's text and what it is."""
+    title = _string(_pick(row, _TITLE))
+    resolution = _string(_pick(row, _RESOLUTION))
+    turns = _turns(_pick(row, _TURNS))
+    question, answer = _string(_pick(row, _QUESTION)), _string(_pick(row, _ANSWER))
+    lines = [title]
     if turns:
-        lines += [
-            f"{turn.role}: {(turn.text or turn.content).strip()}"
-            for turn in turns
-            if turn.text or turn.content
-        ]
-        lines += [f"resolution: {row.resolution.strip()}"] if row.resolution.strip() else []
-        return "\n".join(line for line in lines if line), "dialogue"
-    if row.question:
-        lines += [f"question: {row.question.strip()}"]
-        lines += [f"resolution: {found.strip()}" for found in (row.answer, row.resolution) if found.strip()]
-        return "\n".join(line for line in lines if line), "ticket"
-    return row.text.strip(), ""
+        lines += [*turns, f"resolution: {resolution}" if resolution else ""]
+        return _join(lines), "dialogue"
+    if question:
+        asked = " ".join(filter(None, (question, _string(_pick(row, _MORE)))))
+        history = _turns(row.get("history"))
+        lines += [*history, f"question: {asked}"]
+        lines += [f"resolution: {found}" for found in (answer, resolution) if found]
+        return _join(lines), "ticket"
+    plain = _string(_pick(row, _PLAIN))
+    return (_join([title, plain]) if plain else ""), ""
 
 
-def is_ticket_header(header: Sequence[str]) -> bool:
-    """Return whether a table's columns are those of tickets: what was asked, and what helped."""
-    names = {name.strip().lower() for name in header}
-    return not names.isdisjoint(QUESTION_NAMES) and not names.isdisjoint(RESOLUTION_NAMES)
+def _join(lines: Sequence[str]) -> str:
+    return "\n".join(line for line in lines if line)
 
 
-def ticket_text(header: Sequence[str], row: Sequence[str]) -> str:
-    """Return one ticket, a line a field."""
-    return "\n".join(f"{name}: {cell}" for name, cell in zip(header, row, strict=False) if cell)
+def _pick(row: Mapping[str, object], names: Sequence[str]) -> object:
+    """Return the first field of these names that holds something."""
+    folded = {key.strip().lower(): value for key, value in row.items()}
+    return next((folded[name] for name in names if folded.get(name)), None)
+
+
+def _string(value: object) -> str:
+    """Return a value's text: of a list of parts or of several answers, all of them; of an object its text."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        return " ".join(filter(None, map(_string, value)))
+    if isinstance(value, Mapping):
+        return _string(_pick(value, _SAID))
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+
+
+def _turns(value: object) -> list[str]:
+    """Return the turns of a dialogue as lines: objects, pairs of question and answer, or bare strings."""
+    lines: list[str] = []
+    for place, turn in enumerate(value if isinstance(value, list) else []):
+        if isinstance(turn, Mapping):
+            role, said = _string(_pick(turn, _ROLE)), _string(_pick(turn, _SAID))
+            if said and role.lower() not in _UNSPOKEN:
+                lines.append(f"{role or _speaker(place)}: {said}")
+        elif isinstance(turn, list) and len(turn) == _PAIR:
+            lines += [f"{_speaker(side)}: {said}" for side, said in enumerate(map(_string, turn)) if said]
+        elif isinstance(turn, str) and turn.strip():
+            lines.append(f"{_speaker(place)}: {turn.strip()}")
+    return lines
+
+
+def _speaker(place: int) -> str:
+    return "agent" if place % 2 else "user"
 
 
 def whole_element(text: str, origin: str) -> Any:

@@ -6,12 +6,15 @@ import functools
 import logging
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from assistant.core.environment import prepare_environment
-from assistant.core.records import Element, ElementKind
+from assistant.core.errors import FileRefused
+from assistant.core.records import Element, ElementKind, Metadata
+from assistant.core.settings import IndexSettings
 from indexing.parsing.tables import grid_from_html, grid_text
 
 # A block of this text alone is an author's soft border: a horizontal rule or an anchor.
@@ -23,7 +26,22 @@ _KINDS: dict[str, ElementKind] = {
     "CodeSnippet": "code",
 }
 _DROPPED = {"Image", "PageBreak", "Header", "Footer", "PageNumber"}
+# Characters that no reader sees: they split words for search and can carry words for a model alone.
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
 _WORDLESS = re.compile(r"[\W_]*\Z")
+
+
+def check_length(path: Path, characters: int, settings: IndexSettings) -> None:
+    """Refuse a file that holds more text than any document does.
+
+    Raises:
+        FileRefused: it does.
+    """
+    limit = settings.max_text_mebibytes
+    if characters > limit << 20:
+        raise FileRefused(path, f"holds more than {limit} MiB of text ([index] max_text_mebibytes)")
 
 
 class Partition(msgspec.Struct, kw_only=True):
@@ -34,12 +52,16 @@ class Partition(msgspec.Struct, kw_only=True):
         title: the title that the file itself states, empty if none.
         page_count: where the format has pages.
         warnings: what is missing, for a person.
+        metadata: what the file says of itself in its head.
+        unread_pages: pages without text that text recognition could read where it is installed.
     """
 
     elements: list[Any]
     title: str = ""
     page_count: int | None = None
     warnings: list[str] = msgspec.field(default_factory=list)
+    metadata: Metadata = msgspec.field(default_factory=dict)
+    unread_pages: tuple[int, ...] = ()
 
 
 @functools.cache
@@ -80,7 +102,7 @@ def _to_element(part: Any, *, starts_passage: bool) -> Element | None:
     metadata = part.metadata
     html = (metadata.text_as_html or "") if kind == "table" else ""
     text = grid_text(grid_from_html(html)) if html else part.text
-    text = text.replace(BORDER, "").replace("\x00", "")
+    text = _INVISIBLE.sub("", text.replace(BORDER, ""))
     text = text.rstrip() if kind == "code" else text.strip()
     if name in _DROPPED or (_WORDLESS.match(text) and kind != "code") or not text.strip():
         return None
@@ -91,5 +113,6 @@ def _to_element(part: Any, *, starts_passage: bool) -> Element | None:
         page=metadata.page_number,
         depth=(metadata.category_depth or 0) if kind == "title" else 0,
         origin=getattr(metadata, "origin", None) or "",
+        confidence=getattr(metadata, "confidence", None),
         starts_passage=starts_passage,
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from assistant.core.confidence import mean_confidence
 from indexing.parsing.pdf_furniture import body_size, contents_places, drop_running_lines
 from indexing.parsing.pdf_headings import Heading, OutlineEntry, find_headings
 from indexing.parsing.pdf_page import Line, Page
@@ -69,7 +70,8 @@ class Assembly:
                 self._add_table(page, starts[place])
             elif (page.number, place) in headings:
                 self._add_run(run, right)
-                self._add_heading(headings[page.number, place])
+                heading = headings[page.number, place]
+                self._add_heading(heading, [page.lines[at] for at in heading.places])
             elif place not in taken and place not in in_tables and place not in in_headings:
                 run.append(line)
         self._add_run(run, right)
@@ -95,14 +97,17 @@ class Assembly:
         self._last_table = None
         kinds = {"text": NarrativeText, "list_item": ListItem, "code": CodeSnippet}
         text = block.text.replace("\u00ad", "-")
-        self._elements.append(kinds[block.kind](text, metadata=ElementMetadata(page_number=block.page)))
+        metadata = ElementMetadata(page_number=block.page)
+        _keep_confidence(metadata, block.lines)
+        self._elements.append(kinds[block.kind](text, metadata=metadata))
 
-    def _add_heading(self, heading: Heading) -> None:
+    def _add_heading(self, heading: Heading, lines: Sequence[Line]) -> None:
         from unstructured.documents.elements import ElementMetadata, Title
 
         self._close_block()
         self._last_table = None
         metadata = ElementMetadata(page_number=heading.page, category_depth=heading.level)
+        _keep_confidence(metadata, lines)
         self._elements.append(Title(heading.text.replace("\u00ad", "-"), metadata=metadata))
 
     def _add_table(self, page: Page, table: PageTable) -> None:
@@ -134,6 +139,11 @@ class Assembly:
         if grid.header is not None and grid.header != before.grid.header:
             rows = (grid.header, *rows)
         return Grid(rows=rows, header=before.grid.header, caption=before.grid.caption)
+
+
+def _keep_confidence(metadata: Any, lines: Sequence[Line]) -> None:
+    """Keep the mean confidence over the characters that were recognised."""
+    metadata.confidence = mean_confidence((line.confidence, len(line.text)) for line in lines)
 
 
 def _right_edge(page: Page, taken: set[int]) -> float:

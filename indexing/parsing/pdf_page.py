@@ -61,6 +61,7 @@ class Line(msgspec.Struct, kw_only=True):
         is_bold: all of it is bold.
         is_mono: all of it is of one pitch, as code is set.
         page: page number from 1.
+        confidence: of text recognition, from 0 to 1; None where it stands in the file as text.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Line(msgspec.Struct, kw_only=True):
     is_bold: bool
     is_mono: bool
     page: int
+    confidence: float | None = None
 
 
 class Page(msgspec.Struct, kw_only=True):
@@ -85,6 +87,7 @@ class Page(msgspec.Struct, kw_only=True):
         chars: all characters that are no white space, on a page that could hold a table.
         edges: horizontal and vertical strokes as (x0, y0, x1, y1).
         has_images: pictures stand on it.
+        unmapped_count: characters of which the file does not say what they are.
     """
 
     number: int
@@ -94,6 +97,7 @@ class Page(msgspec.Struct, kw_only=True):
     chars: list[Char]
     edges: list[tuple[float, float, float, float]]
     has_images: bool
+    unmapped_count: int = 0
 
 
 def read_page(document: Any, number: int) -> Page:
@@ -102,7 +106,7 @@ def read_page(document: Any, number: int) -> Page:
     try:
         text = page.get_textpage()
         try:
-            lines, chars = _read_lines(text, number)
+            lines, chars, unmapped_count = _read_lines(text, number)
         finally:
             text.close()
         edges, has_images = _read_objects(page)
@@ -119,6 +123,7 @@ def read_page(document: Any, number: int) -> Page:
         chars=chars,
         edges=edges,
         has_images=has_images,
+        unmapped_count=unmapped_count,
     )
 
 
@@ -128,7 +133,7 @@ def could_hold_table(edges: list[tuple[float, float, float, float]]) -> bool:
     return across >= _LEAST_ACROSS and len(edges) - across >= _LEAST_UP and len(edges) < MOST_EDGES
 
 
-def _read_lines(text: Any, number: int) -> tuple[list[Line], list[Char]]:
+def _read_lines(text: Any, number: int) -> tuple[list[Line], list[Char], int]:
     import pypdfium2.raw as pdfium
 
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
@@ -136,6 +141,7 @@ def _read_lines(text: Any, number: int) -> tuple[list[Line], list[Char]]:
     chars: list[Char] = []
     letters: list[str] = []
     boxes: list[Box] = []
+    unmapped_count = 0
 
     def end_line() -> None:
         if boxes:
@@ -146,6 +152,7 @@ def _read_lines(text: Any, number: int) -> tuple[list[Line], list[Char]]:
     for index in range(text.count_chars()):
         code = pdfium.FPDFText_GetUnicode(text, index)
         letter = SOFT_HYPHEN if code in _HYPHENS else _letter(code)
+        unmapped_count += not code
         if code in _LINE_ENDS:
             end_line()
         elif not letter or letter.isspace():
@@ -162,7 +169,7 @@ def _read_lines(text: Any, number: int) -> tuple[list[Line], list[Char]]:
             if letter == SOFT_HYPHEN:  # PDFium joins the lines of a word that it finds hyphenated
                 end_line()
     end_line()
-    return lines, chars
+    return lines, chars, unmapped_count
 
 
 def _is_label_gap(before: str, last: Box, box: Box) -> bool:

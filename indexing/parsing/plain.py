@@ -9,6 +9,7 @@ from typing import Any
 from assistant.core.language import han_count
 from assistant.core.settings import IndexSettings
 from indexing.parsing.decoding import decode
+from indexing.parsing.front_matter import front_metadata, front_title, split_front_matter
 from indexing.parsing.partition import BORDER, Partition
 from indexing.parsing.text_joining import join_lines, spaces_scripts
 
@@ -28,7 +29,15 @@ _WRAPPED_SHARE = 0.7
 
 
 def read_txt(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
-    """Read a plain text file.
+    """Read a plain text file, front matter included."""
+    fields, text = split_front_matter(decode(path.read_bytes(), path), is_certain=False)
+    partition = read_text(text)
+    partition.title, partition.metadata = front_title(fields) or partition.title, front_metadata(fields)
+    return partition
+
+
+def read_text(text: str) -> Partition:
+    """Read plain text.
 
     unstructured decides by words and capitals what a title is, which takes two of three Chinese
     paragraphs for one; here a title is underlined or numbered, or stands in capitals on a line of its own.
@@ -36,7 +45,6 @@ def read_txt(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
     from unstructured.documents.elements import Text, Title
     from unstructured.partition.text import partition_text
 
-    text = decode(path.read_bytes(), path)
     paragraphs, titles = _paragraphs(text)
     if not paragraphs:
         return Partition(elements=[])

@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from assistant.core.errors import FileRefused, ResourceError
 from assistant.core.records import ParsedDocument
 from assistant.core.settings import IndexSettings
-from indexing.parsing.wire import ParseReply, ParseRequest, receive, send
+from indexing.archives import Unpacker
+from indexing.parsing.ocr_pages import PageProgress, no_page_progress
+from indexing.parsing.wire import ParseReply, ParseRequest, page_seconds, receive, send
 from indexing.sources import SourceFile
 
 _START_SECONDS = 180
@@ -35,6 +38,7 @@ class ParserPool:
         self._settings = settings
         self._workers = [_Worker() for _ in range(workers)]
         self._free: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._unpacker = Unpacker()
 
     def __enter__(self) -> ParserPool:
         for worker in self._workers:
@@ -47,21 +51,31 @@ class ParserPool:
     ) -> None:
         for worker in self._workers:
             worker.stop()
+        self._unpacker.close()
 
-    def parse(self, source: SourceFile) -> ParsedDocument:
+    def parse(self, source: SourceFile, on_page: PageProgress = no_page_progress) -> ParsedDocument:
         """Parse one file.
+
+        Args:
+            source: the file.
+            on_page: told at the beginning of text recognition and of each page that is done.
 
         Raises:
             FileRefused: it cannot be read, takes too long or too much memory, or crashes the parser.
             ResourceError: the parsing process cannot be started.
         """
-        worker = self._free.get()
         try:
-            reply = worker.ask(source, self._settings)
-        finally:
-            self._free.put(worker)
+            # Unpacked here: a parser that is killed would leave its files behind.
+            with self._unpacker.unpack(source.path, source.members) as path:
+                worker = self._free.get()
+                try:
+                    reply = worker.ask(path, source.kind, self._settings, on_page)
+                finally:
+                    self._free.put(worker)
+        except FileRefused as refusal:
+            raise FileRefused(source.place, refusal.reason) from refusal
         if reply.document is None:
-            raise FileRefused(source.path, reply.refusal)
+            raise FileRefused(source.place, reply.refusal)
         return reply.document
 
 
@@ -88,16 +102,16 @@ class _Worker:
             )
         self._connection, self._is_ready, self._file_count = ours, False, 0
 
-    def ask(self, source: SourceFile, settings: IndexSettings) -> ParseReply:
+    def ask(self, path: Path, kind: str, settings: IndexSettings, on_page: PageProgress) -> ParseReply:
         if self._file_count >= _FILES_BEFORE_REPLACEMENT:
             self.stop()
         connection = self._ready_connection()
-        request = ParseRequest(path=str(source.path.absolute()), kind=source.kind, settings=settings)
+        request = ParseRequest(path=str(path.absolute()), kind=kind, settings=settings)
         started = time.monotonic()
         try:
             connection.settimeout(settings.parse_timeout_seconds)
             send(connection, request)
-            reply = receive(connection, ParseReply)
+            reply = _receive_document(connection, settings, on_page)
         except BaseException as error:
             # Also on Ctrl-C: an answer that nobody took would be taken for the next file's.
             how = self.stop()
@@ -149,3 +163,16 @@ class _Worker:
             process.kill()
             code = process.wait(timeout=_END_SECONDS)
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _receive_document(
+    connection: socket.socket, settings: IndexSettings, on_page: PageProgress
+) -> ParseReply:
+    """Return the reply; while text is recognised, each page has a time limit of its own."""
+    for _ in range(settings.max_pages + 2):
+        reply = receive(connection, ParseReply)
+        if reply.pages is None:
+            return reply
+        connection.settimeout(page_seconds(settings))
+        on_page(*reply.pages)
+    raise EOFError("more pages than any document may have")

@@ -17,20 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from assistant.core.errors import FileRefused
-from assistant.core.settings import IndexSettings
+from assistant.core.settings import IndexSettings, TicketColumns
 from indexing.parsing.decoding import decode
-from indexing.parsing.dialogues import is_ticket_header, ticket_text, whole_element
-from indexing.parsing.partition import Partition
+from indexing.parsing.dialogues import whole_element
+from indexing.parsing.partition import Partition, check_length
 from indexing.parsing.tables import Grid, could_name_columns, grid_html, make_grid
+from indexing.parsing.text_joining import join_wrapped_cjk
+from indexing.parsing.tickets import ticket_table
 
 _MOST_ROWS = 200_000
 _MOST_COLUMNS = 512
 _SNIFF_CHARACTERS = 16384
 _HEADER_WITHIN = 20
+_CELL_CHARACTERS = 32767  # what Excel allows; a file that says more is made to burst
 _DECIMALS = re.compile(r"\.(0+)")
 
 
-def read_csv(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
+def read_csv(path: Path, settings: IndexSettings) -> Partition:
     """Read a CSV file with any usual delimiter."""
     text = decode(path.read_bytes(), path)
     csv.field_size_limit(1 << 22)
@@ -38,7 +41,7 @@ def read_csv(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
     except csv.Error as error:
         raise FileRefused(path, f"is no CSV: {error}") from error
-    return Partition(elements=list(_sheet_elements(rows)))
+    return Partition(elements=list(_sheet_elements(rows, settings.ticket_columns)))
 
 
 def _delimiter(text: str) -> str:
@@ -56,7 +59,7 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=evenness)
 
 
-def read_xlsx(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
+def read_xlsx(path: Path, settings: IndexSettings) -> Partition:
     """Read a workbook: the sheet's name is a title, hidden sheets are left out."""
     import openpyxl
     from unstructured.documents.elements import ElementMetadata, Title
@@ -71,13 +74,19 @@ def read_xlsx(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
             ) from error
     elements: list[Any] = []
     notes: list[str] = []
+    length = 0
     for sheet in book.worksheets:
         if sheet.sheet_state != "visible":
             notes.append(f"hidden sheet {sheet.title!r} is left out")
             continue
         if sheet.max_row > _MOST_ROWS or sheet.max_column > _MOST_COLUMNS:
             notes.append(f"sheet {sheet.title!r}: read to row {_MOST_ROWS} and column {_MOST_COLUMNS} only")
-        parts = list(_sheet_elements(list(_read_rows(sheet))))
+        rows = []
+        for row in _read_rows(sheet):
+            rows.append(row)
+            length += sum(map(len, row))
+            check_length(path, length, settings)
+        parts = list(_sheet_elements(rows, settings.ticket_columns))
         if parts:
             elements += [Title(sheet.title, metadata=ElementMetadata(category_depth=1)), *parts]
     return Partition(elements=elements, title=(book.properties.title or "").strip(), warnings=notes)
@@ -111,7 +120,7 @@ def _cell_text(cell: Any) -> str:
         return value.isoformat(" ").removesuffix(" 00:00:00")
     if isinstance(value, (int, float)):
         return _number_text(float(value) if isinstance(value, float) else value, str(cell.number_format))
-    return " ".join(str(value).split())
+    return " ".join(join_wrapped_cjk(str(value)[:_CELL_CHARACTERS]).split())
 
 
 def _number_text(value: float, number_format: str) -> str:
@@ -124,7 +133,7 @@ def _number_text(value: float, number_format: str) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.10g}"
 
 
-def _sheet_elements(rows: Sequence[Sequence[str]]) -> Iterator[Any]:
+def _sheet_elements(rows: Sequence[Sequence[str]], columns: TicketColumns) -> Iterator[Any]:
     """Yield the parts of a sheet: blocks between empty rows; text above a table, tables, tickets."""
     from unstructured.documents.elements import ElementMetadata, NarrativeText, Table
 
@@ -133,9 +142,9 @@ def _sheet_elements(rows: Sequence[Sequence[str]]) -> Iterator[Any]:
         for note in notes:
             yield NarrativeText(note)
         grid = make_grid(cells, has_header=could_name_columns(cells))
-        if grid.header and is_ticket_header(grid.header):
+        if grid.header and (tickets := ticket_table(grid.header, columns)):
             for row in grid.rows:
-                yield whole_element(ticket_text(grid.header, row), "ticket")
+                yield whole_element(tickets.text(row), "ticket")
         elif grid.rows:
             yield Table(_plain(grid), metadata=ElementMetadata(text_as_html=grid_html(grid)))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from assistant.core.records import Record
+from indexing.parsing.text_joining import join_wrapped_cjk
 
 _SPACE = re.compile(r"\s+")
 _HEADER_CHARACTERS = 60
@@ -54,7 +55,7 @@ def make_grid(rows: Sequence[Sequence[str]], *, has_header: bool | None = None, 
         has_header: whether the first row names the columns; None lets the cells decide.
         caption: what stands over the table.
     """
-    clean = [tuple(_SPACE.sub(" ", cell).strip() for cell in row) for row in rows]
+    clean = [tuple(_SPACE.sub(" ", join_wrapped_cjk(cell)).strip() for cell in row) for row in rows]
     clean = [row for row in clean if any(row)]
     width = max((len(row) for row in clean), default=0)
     clean = [row + ("",) * (width - len(row)) for row in clean]

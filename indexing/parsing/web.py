@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from assistant.core.settings import IndexSettings
 from indexing.parsing.decoding import decode
+from indexing.parsing.front_matter import front_metadata, front_title, split_front_matter
 from indexing.parsing.partition import Partition
+from indexing.parsing.properties import page_properties
 from indexing.parsing.web_cleaning import clean_page
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*\n", re.S)
-_FRONT_TITLE = re.compile(r"""^title[ \t]*[:=][ \t]*["']?(.+?)["']?[ \t]*$""", re.M)
+_MOST_NESTING = 100
 
 
 def read_html(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001 (one signature for all readers)
     """Read a web page."""
-    return _partition(decode(path.read_bytes(), path), anchors_are_borders=False)
+    page = decode(path.read_bytes(), path)
+    partition = read_page(page)
+    partition.metadata = page_properties(page)
+    return partition
 
 
 def read_markdown(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
@@ -27,22 +30,34 @@ def read_markdown(path: Path, settings: IndexSettings) -> Partition:  # noqa: AR
     """
     from markdown_it import MarkdownIt
 
-    text = decode(path.read_bytes(), path)
-    title = ""
-    if match := _FRONT_MATTER.match(text):
-        named = _FRONT_TITLE.search(match[1])
-        title = named[1] if named else ""
-        text = text[match.end() :]
-    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
-    partition = _partition(page, anchors_are_borders=True)
-    partition.title = title or partition.title
+    fields, text = split_front_matter(decode(path.read_bytes(), path))
+    # The usual 20 levels are 9 lists inside each other; below them all that follows would be lost.
+    parser = MarkdownIt("commonmark", {"maxNesting": _MOST_NESTING}).enable(["table", "strikethrough"])
+    # Of a link only its text is kept, so a bad address must not turn the link back into its source.
+    parser.validateLink = _is_any_link  # type: ignore[method-assign]
+    tokens = parser.parse(text)
+    page = parser.renderer.render(tokens, parser.options, {})
+    partition = read_page(page, anchors_are_borders=True)
+    if any(token.level >= _MOST_NESTING - 1 for token in tokens):
+        partition.warnings.append(f"what is nested more than {_MOST_NESTING} levels deep is left out")
+    partition.title, partition.metadata = front_title(fields) or partition.title, front_metadata(fields)
     return partition
 
 
-def _partition(page: str, *, anchors_are_borders: bool) -> Partition:
+def read_page(page: str, *, anchors_are_borders: bool = False) -> Partition:
+    """Read the text of a web page, which other formats are turned into as well.
+
+    Args:
+        page: HTML.
+        anchors_are_borders: an empty named anchor that stands alone sets a soft border, as in Markdown.
+    """
     from unstructured.partition.html import partition_html
 
     title, clean = clean_page(page, anchors_are_borders=anchors_are_borders)
     if not clean:
         return Partition(elements=[], title=title)
     return Partition(elements=partition_html(text=clean, languages=[""]), title=title)
+
+
+def _is_any_link(url: str) -> bool:  # noqa: ARG001
+    return True

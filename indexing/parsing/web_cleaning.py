@@ -21,6 +21,11 @@ _DROPPED_CLASSES = {
     "edit-link", "share",
 }  # fmt: skip
 _PERMALINK = re.compile(r"[\s#¶§🔗]*\Z")
+_UNSEEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style|noscript|template|svg)\b.*?(?:</\1\s*>|\Z)", re.I | re.S
+)
+_LEAF = re.compile(r"</?(h[1-6]|p|div|li|tr|dt|dd|br|blockquote|section|table|ul|ol)\b[^>]*>", re.I)
+_OTHER_TAG = re.compile(r"</?(?!(?:h[1-6]|p|html|body)\b)[a-z][^>]*>", re.I)
 _HEADINGS = "h1|h2|h3|h4|h5|h6"
 _PLAIN_BLOCKS = {"details", "summary", "figcaption", "figure", "fieldset", "form", "header", "aside", "main"}
 _KNOWN = re.compile(r"[a-z][a-z0-9]*\Z")
@@ -48,6 +53,9 @@ def clean_page(page: str, *, anchors_are_borders: bool) -> tuple[str, str]:
     parser = lxml_html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True)
     try:
         root = lxml_html.document_fromstring(page, parser=parser)
+        if any("depth" in entry.message for entry in parser.error_log):
+            # Everything behind that place is lost; a flat page loses only what the nesting meant.
+            root = lxml_html.document_fromstring(_flatten(page), parser=parser)
     except etree.ParserError:  # a document without any element
         return "", ""
     title = " ".join((root.findtext(".//title") or "").split())
@@ -71,6 +79,13 @@ def clean_page(page: str, *, anchors_are_borders: bool) -> tuple[str, str]:
         title = headings[0]
     content = lxml_html.tostring(body, encoding="unicode", method="html")
     return title, f"<html><body>{content}</body></html>"
+
+
+def _flatten(page: str) -> str:
+    """Return a page of headings, paragraphs and lines only, for one that nests without end."""
+    page = _UNSEEN.sub(" ", page)
+    page = _LEAF.sub(lambda found: f"<p>{found[0] if found[1].lower().startswith('h') else ''}", page)
+    return _OTHER_TAG.sub(" ", page)
 
 
 def _text(node: Any) -> str:

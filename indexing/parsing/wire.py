@@ -28,17 +28,24 @@ class ParseRequest(Record, frozen=True, kw_only=True):
 
 
 class ParseReply(Record, frozen=True, kw_only=True):
-    """The parsed document, or why there is none; both empty says "ready".
+    """The parsed document, or why there is none; both empty says "ready" or "still at work".
 
     Attributes:
         document: what was parsed.
         refusal: why the file is refused.
         is_spent: the process ran out of memory and is to be replaced.
+        pages: still at work: so many pages are recognised, of so many.
     """
 
     document: ParsedDocument | None = None
     refusal: str = ""
     is_spent: bool = False
+    pages: tuple[int, int] | None = None
+
+
+def page_seconds(settings: IndexSettings) -> int:
+    """Return how long the parser may take from one recognised page to the next."""
+    return settings.parse_timeout_seconds + settings.ocr_page_seconds
 
 
 def send(connection: socket.socket, message: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from assistant.core.errors import FileRefused
 from assistant.core.settings import IndexSettings
 from indexing.parsing.partition import Partition
 from indexing.parsing.tables import could_name_columns, grid_html, html_cells, make_grid
+from indexing.parsing.word_cleaning import clean_document
 
 
 def read_docx(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
@@ -25,7 +27,10 @@ def read_docx(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
     try:
         document = docx.Document(str(path))
         title = document.core_properties.title
-        elements: list[Any] = partition_docx(filename=str(path), infer_table_structure=True, languages=[""])
+        clean_document(document)
+        cleaned = io.BytesIO()
+        document.save(cleaned)
+        elements: list[Any] = partition_docx(file=cleaned, infer_table_structure=True, languages=[""])
     except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise FileRefused(
             path, f"is corrupt: the document cannot be opened ({type(error).__name__})"

@@ -12,14 +12,18 @@ from pathlib import Path
 from assistant.core.errors import FileRefused
 from indexing.parsing.parse import parse_file
 from indexing.parsing.partition import prepare_unstructured
-from indexing.parsing.wire import ParseReply, ParseRequest, receive, send
+from indexing.parsing.wire import ParseReply, ParseRequest, page_seconds, receive, send
 
 _GRACE_SECONDS = 10
 _IMPORTED = (
-    "charset_normalizer", "docx", "lxml.html", "markdown_it", "openpyxl", "pdfplumber.table", "pypdfium2",
-    "unstructured.partition.docx", "unstructured.partition.html", "unstructured.partition.text",
-    "indexing.parsing.dialogues", "indexing.parsing.pdf", "indexing.parsing.plain", "indexing.parsing.sheets",
-    "indexing.parsing.web", "indexing.parsing.word",
+    "charset_normalizer", "docutils.core", "docutils.parsers.rst", "docutils.writers.html5_polyglot",
+    "docx", "lxml.etree", "lxml.html", "markdown_it", "openpyxl", "pdfplumber.table", "pptx", "pypdfium2",
+    "PIL.Image", "unstructured.partition.docx", "unstructured.partition.html",
+    "unstructured.partition.text",
+    "indexing.parsing.books", "indexing.parsing.dialogues", "indexing.parsing.images",
+    "indexing.parsing.mail", "indexing.parsing.opendocument", "indexing.parsing.pdf",
+    "indexing.parsing.plain", "indexing.parsing.restructured", "indexing.parsing.rich_text",
+    "indexing.parsing.sheets", "indexing.parsing.slides", "indexing.parsing.web", "indexing.parsing.word",
 )  # fmt: skip
 
 
@@ -36,7 +40,7 @@ def main() -> None:
             request = receive(connection, ParseRequest)
         except EOFError:
             return
-        send(connection, _answer(request))
+        send(connection, _answer(request, connection))
 
 
 def _import_readers() -> None:
@@ -47,12 +51,16 @@ def _import_readers() -> None:
     partition_html(text="<p>This warms the tokenizer up.</p>", languages=[""])
 
 
-def _answer(request: ParseRequest) -> ParseReply:
+def _answer(request: ParseRequest, connection: socket.socket) -> ParseReply:
+    def tell(done: int, total: int) -> None:
+        signal.alarm(page_seconds(request.settings) + _GRACE_SECONDS)
+        send(connection, ParseReply(pages=(done, total)))
+
     _limit_memory(request.settings.parse_memory_mebibytes)
     # The parent ends a parser that takes too long; the alarm does where the parent is gone.
     signal.alarm(request.settings.parse_timeout_seconds + _GRACE_SECONDS)
     try:
-        return ParseReply(document=parse_file(Path(request.path), request.kind, request.settings))
+        return ParseReply(document=parse_file(Path(request.path), request.kind, request.settings, tell))
     except FileRefused as refusal:
         return ParseReply(refusal=refusal.reason, is_spent=isinstance(refusal.__cause__, MemoryError))
     finally:

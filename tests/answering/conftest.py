@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from assistant.core.records import Chunk, Passage
+from assistant.core.records import Chunk, Filters, Passage
 from indexing.codes import UnknownCode
 
 
@@ -14,14 +14,20 @@ class ListedPassages:
     def __init__(self, *texts: str, evidence: float = 1.0, unknown: tuple[UnknownCode, ...] = ()) -> None:
         self.passages = tuple(make_passage(text, place) for place, text in enumerate(texts))
         self.queries: list[str] = []
+        self.filters: list[Filters | None] = []
         self._evidence = evidence
         self._unknown = unknown
 
-    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
-        return self.search_many([query], top_k)[0]
+    def search(
+        self, query: str, top_k: int | None = None, filters: Filters | None = None
+    ) -> tuple[Passage, ...]:
+        return self.search_many([query], top_k, filters)[0]
 
-    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+    def search_many(
+        self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
+    ) -> list[tuple[Passage, ...]]:
         self.queries += queries
+        self.filters.append(filters)
         return [self.passages[:top_k] for _ in queries]
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:

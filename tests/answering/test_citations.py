@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from assistant.answering.abstention import is_abstention
+from assistant.answering.abstention import is_abstention, without_afterthought
 from assistant.answering.citations import best_quote, cite, is_grounded
+from assistant.core.language import Language
 from assistant.core.prompts import not_covered
 from assistant.core.records import Passage
 
@@ -99,3 +100,15 @@ def test_our_own_sentence_is_an_abstention(language: str) -> None:
 )
 def test_refusals_in_other_words(text: str, expected: bool) -> None:
     assert is_abstention(text, "en") is expected
+
+
+@pytest.mark.parametrize(
+    ("language", "answer"),
+    [("en", "The price is 9.85 EUR [1]."), ("zh", "F03 表示传感器断路[3]。插紧 J5[3]。")],
+)
+def test_a_refusal_behind_an_answer_is_dropped(language: Language, answer: str) -> None:
+    refusal = not_covered(language)
+    assert without_afterthought(f"{answer} {refusal}", language) == answer
+    assert without_afterthought(refusal, language) == refusal
+    assert without_afterthought(f"\n{refusal}", language) == f"\n{refusal}"
+    assert without_afterthought(answer, language) == answer

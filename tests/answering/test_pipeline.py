@@ -97,3 +97,13 @@ def test_many_answers_keep_their_order(listed: Any) -> None:
     answers = pipeline.answer_many([Question(text=text) for text in questions])
     assert [answer.question for answer in answers] == questions
     assert [answer.language for answer in answers] == ["en", "zh", "en"]
+
+
+def test_each_question_is_searched_with_its_own_filters(listed: Any) -> None:
+    searcher = listed(TORQUE)
+    filters = [{"product": "Q7"}, {"product": "Q7"}, {}, {"product": "Q7"}]
+    questions = [Question(text=f"Which torque {place}?", filters=row) for place, row in enumerate(filters)]
+    answers = _pipeline(searcher).answer_many(questions)
+    assert [answer.question for answer in answers] == [question.text for question in questions]
+    assert searcher.queries == [question.text for question in questions]
+    assert searcher.filters == [{"product": "Q7"}, {}, {"product": "Q7"}]

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assistant.cli.app import root
-from assistant.cli.doctor import check_extra, check_free
+from assistant.cli.doctor import check_extra, check_free, check_recognition
+from assistant.core.settings import IndexSettings
 from assistant.models.catalogue import CATALOGUE, profile_specs
 from assistant.models.manifest import write_manifest
 
@@ -131,3 +132,18 @@ def test_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_text_recognition_names_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check_recognition(IndexSettings(ocr="off")).text == "switched off ([index] ocr)"
+    nothing = check_recognition(IndexSettings())
+    command = "apt-get install tesseract-ocr tesseract-ocr-chi-sim"
+    assert (nothing.state, nothing.command) == ("warn", command)
+    program = tmp_path / "tesseract"
+    program.write_text("#!/bin/sh\necho eng\n")
+    program.chmod(0o755)
+    assert check_recognition(IndexSettings()).text.startswith("tesseract does not read chi_sim;")
+    program.write_text("#!/bin/sh\necho chi_sim\necho eng\n")
+    whole = check_recognition(IndexSettings())
+    assert (whole.state, whole.text) == ("ok", "tesseract reads eng, chi_sim")

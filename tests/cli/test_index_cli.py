@@ -73,7 +73,9 @@ def test_search_prints_exactly_the_fixed_shape(data: Path) -> None:
     found = answer(deskmate("search", "what is e47", "--collection", "泵", "--top-k", "1", "--json"))
     (passage,) = found["passages"]
     assert list(found) == ["passages"]
-    assert list(passage) == ["rank", "score", "document", "version", "page", "heading_path", "text"]
+    assert list(passage) == [
+        *("rank", "score", "document", "version", "page", "heading_path", "text", "metadata")
+    ]
     assert (passage["rank"], passage["document"], passage["version"], passage["page"]) == (
         1,
         "en/pump.md",
@@ -122,11 +124,16 @@ def test_status_and_remove_agree(data: Path) -> None:
     )
     after = answer(deskmate("index", "status", "--json"))["collections"][0]
     assert [row["document"] for row in after["documents"]] == ["en/pump.md"]
-    assert after["snapshot"] == "000002"
+    assert after["snapshot"] == "000001"  # hidden, not written anew
+    assert after["segments"] == [{"name": "base", "chunk_count": 3, "kind": "flat", "recall": 1.0}]
     gone = error(deskmate("index", "remove", "zh/烤箱.txt", "--collection", "泵"))
     assert isinstance(gone, NotFoundError)
     rebuilt = answer(deskmate("index", "rebuild", "--collection", "泵", "--json"))
-    assert (rebuilt["snapshot"], rebuilt["document_count"]) == ("000003", 1)
+    assert (rebuilt["snapshot"], rebuilt["document_count"]) == ("000002", 1)
+    compacted = answer(deskmate("index", "compact", "--collection", "泵", "--json"))
+    assert compacted["snapshot"] == "000003"
+    assert compacted["freed_bytes"] > 0
+    assert "recall@10 1.000" in deskmate("index", "status").stdout
 
 
 @pytest.mark.parametrize("command", [["search", "pump"], ["index", "status"], ["index", "remove", "a.md"]])
@@ -171,3 +178,18 @@ def test_a_question_in_broken_bytes_ends_with_2_and_no_traceback(data: Path) -> 
     assert ended.returncode == 2
     assert ended.stderr.startswith(b"error: the question is not text")
     assert b"Traceback" not in ended.stderr
+
+
+def test_tune_measures_and_keeps_what_it_found(data: Path) -> None:
+    found = answer(deskmate("index", "tune", "--collection", "泵", "--json"))
+    assert {"BM25", "dense", "RRF", "weighted 0.6"} <= {row["name"] for row in found["rows"]}
+    assert json.loads((data / "collections" / "泵" / "tuning.json").read_text("utf-8")) == found
+    shown = deskmate("index", "tune", "--collection", "泵").stdout
+    assert "95 % interval" in shown
+    assert isinstance(error(deskmate("index", "tune", "--collection", "none")), NotFoundError)
+    suite = data / "suite.jsonl"
+    row = {"id": "1", "lang": "en", "question": "What is E-47?", "answers": ["A blocked fan."]}
+    gold = [{"doc": "en/pump.md", "evidence": "Fault code E-47: the fan is blocked."}]
+    suite.write_text(json.dumps(row | {"gold": gold}), "utf-8")
+    real = answer(deskmate("index", "tune", "--collection", "泵", "--suite", suite, "--json"))
+    assert (real["question_count"], real["is_made"]) == (1, False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assistant.answering.pipeline import Pipeline
-from assistant.core.records import Case, Chunk, Gold, Passage
+from assistant.core.records import Case, Chunk, Filters, Gold, Passage
 from assistant.core.settings import EngineSettings, EvalSettings, Settings
 from assistant.engine.scripted import ScriptedEngine
 
@@ -27,13 +27,17 @@ class FewPassages:
             for n, (name, (text, page)) in enumerate(TEXTS.items())
         ]
 
-    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
+    def search(
+        self, query: str, top_k: int | None = None, filters: Filters | None = None
+    ) -> tuple[Passage, ...]:
         ranked = sorted(self.chunks, key=lambda chunk: -len(set(query.lower()) & set(chunk.text.lower())))
         return tuple(
             Passage(rank=place, score=1 / place, chunk=chunk) for place, chunk in enumerate(ranked[:top_k], 1)
         )
 
-    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+    def search_many(
+        self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
+    ) -> list[tuple[Passage, ...]]:
         return [self.search(query, top_k) for query in queries]
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:

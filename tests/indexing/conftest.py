@@ -16,6 +16,7 @@ from assistant.core.settings import EmbedderSettings, IndexSettings, Settings
 from assistant.store.database import Database
 from indexing.build import Builder
 from indexing.embedding import Embedder, HashingEmbedder
+from indexing.parsing.ocr_pages import PageProgress, no_page_progress
 from indexing.sources import SourceFile
 
 HASHING = Settings(embedder=EmbedderSettings(model="hashing"))
@@ -24,7 +25,7 @@ HASHING = Settings(embedder=EmbedderSettings(model="hashing"))
 class LineParser:
     """Takes each line of a file as a paragraph; a line that starts with ``#`` is a title."""
 
-    def parse(self, source: SourceFile) -> ParsedDocument:
+    def parse(self, source: SourceFile, on_page: PageProgress = no_page_progress) -> ParsedDocument:
         text = source.path.read_text("utf-8")
         if "broken" in text:
             raise FileRefused(source.path, "is broken")

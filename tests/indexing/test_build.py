@@ -13,7 +13,7 @@ from sqlalchemy import select
 from assistant.core.errors import InputError, NotFoundError, ResourceError
 from assistant.core.home import Home
 from assistant.core.progress import Progress
-from assistant.core.settings import EmbedderSettings, IndexSettings, Settings
+from assistant.core.settings import EmbedderSettings, IndexSettings, Settings, TicketColumns
 from assistant.store.database import Database
 from assistant.store.tables import ChunkRow, EmbeddingRow
 from indexing.build import Builder
@@ -41,17 +41,16 @@ def test_adding_makes_a_snapshot_that_reads_without_the_database(
     report = make_builder().add([documents])
     assert report.added == ("pump.txt", "zh/guide.txt")
     assert (report.document_count, report.chunk_count, report.embedded_count) == (2, 5, 5)
-    assert set(report.seconds) == {"read", "embed", "write"}
+    assert set(report.seconds) == {"read", "embed", "write", "compare"}
     for file in home.root.glob("deskmate.sqlite3*"):
         file.unlink()
     corpus = load_corpus("pumps", home)
     assert corpus.documents == ("pump.txt", "zh/guide.txt")
     assert [chunk.language for chunk in corpus.chunks] == ["en", "en", "en", "zh", "zh"]
     assert corpus.chunks[0].heading_path == ("Faults",)
-    assert corpus.by_id[corpus.chunks[3].id] == corpus.chunks[3]
     manifest = corpus.manifest
     assert (manifest.embedder, manifest.dimension, manifest.chunk_count) == ("hashing", 256, 5)
-    assert {"vectors.faiss", "chunks.msgpack", "codes.json"} <= set(manifest.files)
+    assert {"base/vectors.faiss", "base/chunks.msgpack", "base/codes.json"} <= set(manifest.files)
 
 
 def test_adding_again_changes_nothing(make_builder: type[Builder], documents: Path, home: Home) -> None:
@@ -95,6 +94,16 @@ def test_another_chunk_size_cuts_an_unchanged_file_anew_without_a_new_version(
     corpus = load_corpus("pumps", home)
     assert len(corpus.chunks) > before
     assert {chunk.version for chunk in corpus.chunks} == {1}
+
+
+def test_other_ticket_columns_read_an_unchanged_file_anew(
+    make_builder: type[Builder], documents: Path
+) -> None:
+    make_builder().add([documents])
+    mapped = IndexSettings(ticket_columns=TicketColumns(answer=("处置",)))
+    settings = Settings(embedder=EmbedderSettings(model="hashing"), index=mapped)
+    assert make_builder(settings=settings).add([documents]).unchanged == ()
+    assert len(make_builder(settings=settings).add([documents]).unchanged) == 2
 
 
 def test_a_bad_file_stops_no_other_and_alone_changes_nothing(
@@ -156,7 +165,7 @@ def test_two_processes_do_not_change_a_collection_at_once(
     assert make_builder().add([documents]).indexed_count == 2
 
 
-@pytest.mark.parametrize("left", ["vectors.faiss", "manifest.json", "lexical/meta.json"])
+@pytest.mark.parametrize("left", ["base/vectors.faiss", "manifest.json", "lexical/meta.json"])
 def test_a_damaged_snapshot_is_mended_by_adding_again(
     make_builder: type[Builder], documents: Path, home: Home, left: str
 ) -> None:

@@ -187,3 +187,14 @@ def test_borders_of_a_manual(
         for c in chunks
     ]
     check_golden("chunk_borders.txt", "\n".join(shown))
+
+
+@pytest.mark.parametrize(("label", "kind"), [("Error Number: 8003", "list_item"), ("Run this:", "text")])
+def test_a_label_stays_with_what_it_labels(
+    chunk: Callable[..., list[Chunk]], label: str, kind: ElementKind
+) -> None:
+    before, explained = text(f"{SENTENCE} {SENTENCE}"), text(f"{SENTENCE} Then wait.")
+    first, second = chunk(title("Errors"), before, text(label, kind=kind), explained)
+    assert label not in first.text
+    assert label in second.text
+    assert second.text.endswith("Then wait.")

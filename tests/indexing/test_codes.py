@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assistant.core.errors import IndexBroken
-from indexing.codes import CodeIndex, build_codes, find_codes, read_codes, write_codes
+from indexing.codes import CodeIndex, build_codes, find_codes, merge_codes, read_codes, write_codes
 
 TEXTS = [
     (1, "Fault code E-01: no power. Fault code E-02: fan blocked."),
@@ -40,6 +40,9 @@ def codes() -> CodeIndex:
         ("E-01 and F03 together", {1, 3}),
         ("what is 8001", {5}),
         ("出现 8002 怎么办", {6}),
+        ("显示8001怎么办", {5}),
+        ("8002报警", {6}),
+        ("8001 元", set()),
         ("no code at all", set()),
         ("in 2024 we sold 1500", set()),
         ("E-470", set()),
@@ -101,9 +104,80 @@ def test_a_number_that_begins_a_title_is_a_code_and_years_are_none() -> None:
 
 def test_codes_survive_the_disk(codes: CodeIndex, tmp_path: Path) -> None:
     write_codes(tmp_path, codes)
-    again = read_codes(tmp_path, len(TEXTS))
+    again = CodeIndex(read_codes(tmp_path), len(TEXTS))
     assert again.entries == codes.entries
     assert again.unknown("E-48") == codes.unknown("E-48")
     (tmp_path / "codes.json").write_text("{")
     with pytest.raises(IndexBroken, match=r"codes\.json"):
-        read_codes(tmp_path, 1)
+        read_codes(tmp_path)
+
+
+def test_codes_of_segments_count_together_and_go_with_their_chunks() -> None:
+    old = build_codes([(1, "Errors", "Error E-47."), (2, "Errors", "Error E-48, see E-47.")])
+    new = build_codes([(5, "Errors", "Error E-49: 故障 E-47.")])
+    codes = CodeIndex(merge_codes([old.entries, new.entries]), 3)
+    assert codes.chunks_of("E-47") == {1: 1, 2: 1, 5: 1}
+    assert codes.unknown("E-50")[0].nearest == ("E-49", "E-48", "E-47")
+    fewer = codes.without({2, 5})
+    assert fewer.chunks_of("E-47") == {1: 1}
+    assert fewer.unknown("E-48")[0].nearest == ("E-47",)
+    assert fewer.without({1}).unknown("E-48") == ()
+    assert codes.chunks_of("E-49") == {5: 1}
+
+
+NUMBERS = [
+    *[(10 + digit, f"Codes\nXX10{digit} STUCK", "Unload it.") for digit in range(1, 4)],
+    (2, "Codes\n12201 HEATBED", "Heating failed."),
+    (3, "Codes\n12202 NOZZLE", "See 12201 and #31-202."),
+    (4, "Codes\n31-202 TOOL", "Park it."),
+    (5, "", "In 2021 the error happened 12207 times, 54321 prints in all."),
+]
+
+
+@pytest.fixture(scope="module")
+def numbers() -> CodeIndex:
+    return build_codes(NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("question", "unknown"),
+    [
+        ("12203", ["12203"]),
+        ("#12203?", ["12203"]),
+        ("What does error 12203 mean?", ["12203"]),
+        ("屏幕显示12203怎么办", ["12203"]),
+        ("My machine shows 31-209", ["31-209"]),
+        ("#31-202", []),
+        ("31202 报警", []),
+        ("Can I print 12203 pages?", []),
+        ("出现 12203 个文件", []),
+        ("显示 12203 元", []),
+        ("error in 2024", []),
+    ],
+)
+def test_plain_numbers_are_unknown_codes_where_a_question_says_so(
+    numbers: CodeIndex, question: str, unknown: list[str]
+) -> None:
+    assert [code.code for code in numbers.unknown(question)] == unknown
+
+
+def test_a_placeholder_is_the_nearest_of_a_number_that_it_may_stand_for(numbers: CodeIndex) -> None:
+    assert numbers.unknown("error 31101")[0].nearest[0] == "XX101"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_defining"),
+    [
+        ("Table 6\nCode: E-45 · Meaning: Insulation fault", True),
+        ("代码: E-45 · 含义: 绝缘故障", True),
+        ("- Error Number: E-45\n\nThe insulation is bad.", True),
+        ("E-45 | insulation", True),
+        ("Below 0.5 MΩ the error E-45 is shown.", False),
+        ("E-45 shows after a flood.", False),
+    ],
+)
+def test_a_chunk_that_explains_a_code_is_known(text: str, *, is_defining: bool) -> None:
+    codes = build_codes(
+        [(1, "", text), (2, "Codes\nE-45 Insulation", "Dry it."), (3, "", "error E-45, E-46")]
+    )
+    assert codes.defining("What is E-45?") == ({1, 2} if is_defining else {2})

@@ -75,3 +75,18 @@ def test_an_empty_index_finds_nothing_and_a_damaged_one_is_named(tmp_path: Path)
     (tmp_path / "broken").mkdir()
     with pytest.raises(IndexBroken, match="lexical index"):
         LexicalIndex(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("share", [1, 2, 100])
+def test_of_allowed_numbers_none_is_lost_and_scores_stay(tmp_path: Path, share: int) -> None:
+    texts = [(number, f"seal 密封圈 {'pump ' * (number % 7)}") for number in range(400)]
+    write_lexical(tmp_path / "lexical", texts)
+    index = LexicalIndex(tmp_path / "lexical")
+    few = set(range(0, 400, share)) | {7}
+    everything = dict(index.search("pump seal 密封圈", 400))
+    best = sorted((everything[number] for number in few), reverse=True)[:10]
+    for allowed in (few, few | set(range(1000, 20_000))):  # listed in the query, and too many for that
+        found = index.search("pump seal 密封圈", 10, allowed)
+        assert {number for number, _ in found} <= few
+        assert [score for _, score in found] == pytest.approx(best)
+    assert index.search("absent", 10, few) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "good.md").write_text("# 手册\n\n先断电。\n", "utf-8")
     (folder / "big.csv").write_text("name,value\n" + "a,b\n" * BIG_ROWS, "utf-8")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    with zipfile.ZipFile(folder / "docs.zip", "w") as archive:
+        archive.writestr("sub/手册.md", "先断电。\n")
+        archive.writestr("sub/broken.pdf", "%PDF-1.4 nothing")
     return folder
 
 
@@ -48,6 +52,17 @@ def test_one_process_parses_file_after_file(pool: ParserPool, sources: dict[str,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pool", [IndexSettings()], indirect=True)
+def test_members_of_an_archive_are_parsed_and_refused_by_their_own_name(
+    pool: ParserPool, sources: dict[str, SourceFile]
+) -> None:
+    parsed = pool.parse(sources["docs.zip/sub/手册.md"])
+    assert (parsed.title, parsed.elements[0].text) == ("手册", "先断电。")
+    with pytest.raises(FileRefused, match=r"docs\.zip/sub/broken\.pdf: is corrupt"):
+        pool.parse(sources["docs.zip/sub/broken.pdf"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [IndexSettings(parse_memory_mebibytes=64)], indirect=True)
 def test_bomb_is_refused_and_the_next_file_is_parsed(
     pool: ParserPool, sources: dict[str, SourceFile]
@@ -60,7 +75,7 @@ def test_bomb_is_refused_and_the_next_file_is_parsed(
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", [IndexSettings(parse_timeout_seconds=1)], indirect=True)
 def test_hang_is_ended_and_the_parser_replaced(pool: ParserPool, sources: dict[str, SourceFile]) -> None:
-    with pytest.raises(FileRefused, match="takes longer than 1 s"):
+    with pytest.raises(FileRefused, match=r"takes longer than \d+ s"):
         pool.parse(sources["big.csv"])
     assert pool.parse(sources["good.md"]).title == "手册"
 

@@ -183,8 +183,8 @@ def test_csv_keeps_cells_as_written(tmp_path: Path) -> None:
 def test_tickets_are_one_element_each(tmp_path: Path) -> None:
     parsed = parse(tmp_path / "t.csv", "csv", 'id,问题,处理结果\n1,"趴窝了,\n没反应",换主板\n2,漏水,换密封\n')
     assert [(e.origin, e.text) for e in parsed.elements] == [
-        ("ticket", "id: 1\n问题: 趴窝了, 没反应\n处理结果: 换主板"),
-        ("ticket", "id: 2\n问题: 漏水\n处理结果: 换密封"),
+        ("ticket", "id: 1\n问题: 趴窝了, 没反应\n答复: 换主板"),
+        ("ticket", "id: 2\n问题: 漏水\n答复: 换密封"),
     ]
 
 

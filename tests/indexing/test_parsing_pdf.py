@@ -161,12 +161,14 @@ def test_scan_is_refused_as_such_and_a_scanned_page_is_named(tmp_path: Path) -> 
             canvas.drawString(72, 500, text)
             canvas.showPage()
         canvas.save()
+    settings = IndexSettings(ocr="off")
     with pytest.raises(FileRefused, match="is a scan"):
-        parse_file(tmp_path / "scan.pdf", "pdf", SETTINGS)
-    parsed = parse_file(tmp_path / "mixed.pdf", "pdf", SETTINGS)
+        parse_file(tmp_path / "scan.pdf", "pdf", settings)
+    parsed = parse_file(tmp_path / "mixed.pdf", "pdf", settings)
     assert parsed.warnings == (
-        "page 1: pictures without text; text recognition (OCR) is not part of this version",
+        "page 1: no text that can be read; text recognition (OCR) is switched off ([index] ocr)",
     )
+    assert parsed.unread_pages == (1,)
 
 
 def test_too_many_pages_are_refused(manual: Path) -> None:

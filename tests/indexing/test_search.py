@@ -125,7 +125,7 @@ def test_what_cannot_be_searched_says_what_to_run(
     with pytest.raises(IndexBroken, match="run: deskmate index rebuild --collection pumps"):
         Searcher.open("pumps", home, SETTINGS, other)
     snapshot, _ = open_current(home.collection("pumps"))
-    (snapshot / "codes.json").write_text("{}")
+    (snapshot / "base" / "codes.json").write_text("{}")
     with pytest.raises(IndexBroken, match=r"codes\.json"):
         Searcher.open("pumps", home, SETTINGS, HashingEmbedder())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -52,12 +53,11 @@ def test_kind_is_told_by_content_not_by_name(tmp_path: Path) -> None:
     [
         ("empty.txt", b"", "is empty"),
         ("blob.txt", bytes(range(256)) * 4, "is binary"),
-        ("photo.pdf", b"\x89PNG\r\n\x1a\n0000", "is an image"),
+        ("photo.pdf", b"GIF89a0000", "is a GIF image; save it as PNG first"),
         ("old.doc", OLE + bytes(600), "old Office file"),
         ("locked.docx", OLE + bytes(9) + "EncryptedPackage".encode("utf-16-le"), "is encrypted"),
         ("cut.docx", b"PK\x03\x04" + bytes(99), "is corrupt"),
         ("tape.gz", b"\x1f\x8b\x08" + bytes(20), "unpack it first"),
-        ("letter.rtf", b"{\\rtf1 hello}", "is an RTF file"),
         ("huge.txt", b"a" * ((1 << 20) + 1), "is too large: 1.0 MiB"),
     ],
 )
@@ -71,15 +71,57 @@ def test_missing_path_and_folder_without_files(tmp_path: Path) -> None:
     assert reason(tmp_path) == "is a folder without files"
 
 
-def test_archives_are_named_for_what_they_are(tmp_path: Path) -> None:
-    for name, member, says in [
-        ("a.zip", "readme.txt", "is an archive"),
-        ("b.pptx", "ppt/presentation.xml", "is a presentation"),
-        ("c.odt", "mimetype", "OpenDocument"),
+def test_zipped_formats_are_told_apart(tmp_path: Path) -> None:
+    for name, member, content in [
+        ("a.bin", "ppt/presentation.xml", "x"),
+        ("b.bin", "mimetype", "application/vnd.oasis.opendocument.text"),
+        ("c.bin", "META-INF/container.xml", "x"),
     ]:
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            archive.writestr(member, "x")
-        assert says in reason(tmp_path / name)
+            archive.writestr(member, content)
+    assert found(tmp_path) == {"a.bin": "pptx", "b.bin": "odt", "c.bin": "epub"}
+
+
+def test_opendocument_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "sums.odt", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    assert reason(tmp_path) == "is an OpenDocument spreadsheet; save it as XLSX, PPTX or PDF first"
+
+
+MAIL = "From: a@example.com\r\nSubject: 漏水\r\nDate: Mon, 02 Mar 2026 09:00:00 +0000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("mail.txt", f"{MAIL}MIME-Version: 1.0\r\n\r\nHi", "eml"),
+        ("mail.eml", f"{MAIL}\r\nHi", "eml"),
+        ("form.txt", f"{MAIL}\r\nA form letter that no program sent.", "txt"),
+        ("page.html", f"{MAIL}Snapshot-Content-Location: http://h/\r\nMIME-Version: 1.0\r\n\r\n", "mhtml"),
+        ("letter.doc", "{\\rtf1 hello}", "rtf"),
+        ("export.xls", "id\t问题\n1\t漏水\n2\t停机\n", "csv"),
+        ("export.xlsx", '{"question": "q", "answer": "a"}\n', "jsonl"),
+        ("manual.rst", "Title\n=====\n", "rst"),
+        ("rows.json", "[]", "jsonl"),
+    ],
+)
+def test_text_is_told_by_content(tmp_path: Path, name: str, content: str, kind: str) -> None:
+    (tmp_path / name).write_text(content, "utf-8", newline="")
+    assert found(tmp_path) == {name: kind}
+
+
+def test_office_file_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", bytes(9 << 20))
+    assert re.fullmatch(
+        r"unpacks to 10\d\d times its size.*at most 200 times.*", reason_with_defaults(tmp_path)
+    )
+
+
+def reason_with_defaults(path: Path) -> str:
+    sources, refused = find_sources([path], IndexSettings())
+    assert not sources
+    return refused[0].reason
 
 
 def test_office_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from litestar.testing import AsyncTestClient
 
 from assistant.answering.pipeline import Pipeline
 from assistant.core.errors import DeskmateError, NotFoundError
-from assistant.core.records import Arm, Chunk, Passage
+from assistant.core.records import Arm, Chunk, Filters, Passage
 from assistant.core.settings import ServiceSettings, Settings
 from assistant.engine.protocol import Engine, GenerationRequest, StreamEnd, TextDelta
 from assistant.engine.scripted import ScriptedEngine
@@ -60,15 +60,21 @@ _WORD = re.compile(r"[a-z0-9]+|[一-鿿]")
 class MemoryPassages:
     """Finds the chunks that share most words with the query; knows nothing about Mars and 火星."""
 
-    def search(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
+    def search(
+        self, query: str, top_k: int | None = None, filters: Filters | None = None
+    ) -> tuple[Passage, ...]:
         wanted = set(_WORD.findall(query.lower()))
         ranked = sorted(CHUNKS, key=lambda chunk: -len(wanted & set(_WORD.findall(chunk.text.lower()))))
+        allowed = (filters or {}).get("document")
+        kept = [chunk for chunk in ranked if allowed is None or chunk.document in allowed]
         return tuple(
-            Passage(rank=rank, score=1 / rank, chunk=chunk) for rank, chunk in enumerate(ranked[:top_k], 1)
+            Passage(rank=rank, score=1 / rank, chunk=chunk) for rank, chunk in enumerate(kept[:top_k], 1)
         )
 
-    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
-        return [self.search(query, top_k) for query in queries]
+    def search_many(
+        self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
+    ) -> list[tuple[Passage, ...]]:
+        return [self.search(query, top_k, filters) for query in queries]
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         del passages

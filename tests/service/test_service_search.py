@@ -18,8 +18,23 @@ async def test_search_gives_what_the_command_line_prints(
     assert [passage["rank"] for passage in passages] == [1, 2]
     assert passages[0]["document"] == document
     assert set(passages[0]) == {
-        *("rank", "score", "document", "version", "page", "heading_path", "text", "chunk_id")
+        *("rank", "score", "document", "version", "page", "heading_path", "text", "chunk_id", "metadata")
     }
+
+
+async def test_filters_reach_the_search_and_a_bad_one_is_refused(client: AsyncTestClient[Any]) -> None:
+    found = await client.post(
+        "/v1/search", json={"query": "炉门 E12", "filters": {"document": "ovens/手册.pdf"}}
+    )
+    assert {passage["document"] for passage in found.json()["passages"]} == {"ovens/手册.pdf"}
+    none = await client.post("/v1/search", json={"query": "炉门 E12", "filters": {"document": ["nothing"]}})
+    assert none.json() == {"passages": []}
+    body = {"messages": [{"role": "user", "content": "炉门 E12?"}], "filters": {"document": "ovens/手册.pdf"}}
+    answer = (await client.post("/v1/chat/completions", json=body)).json()
+    context = answer["choices"][0]["message"]["context"]
+    assert {citation["document"] for citation in context["citations"]} <= {"ovens/手册.pdf"}
+    bad = await client.post("/v1/search", json={"query": "E12", "filters": {"product": 7}})
+    assert bad.status_code == 400
 
 
 async def test_search_in_another_collection(client: AsyncTestClient[Any]) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -93,4 +95,27 @@ def test_writers_in_threads_and_in_another_process_wait_for_each_other(url: str)
     for thread in threads:
         thread.join()
     assert sorted(numbers) == list(range(1, 1 + 3 * 80, 3))
+    database.close()
+
+
+_FULL = """
+import resource, sys
+from assistant.store.database import Database
+from assistant.store.meta import Meta
+database = Database(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))
+for number in range(100):
+    with database.write() as session:
+        Meta(session).put(f"n{number}", "x" * 10_000)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_told_with_what_is_free(url: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", _FULL, url], check=False, capture_output=True, text=True)
+    assert "ResourceError: the disk" in ended.stderr
+    assert "MiB are free at" in ended.stderr
+    assert "run: deskmate doctor" in ended.stderr
+    database = Database(url)  # what was committed before is there
+    with database.read() as session:
+        assert Meta(session).get("n0")
     database.close()

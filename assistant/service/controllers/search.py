@@ -32,7 +32,9 @@ class SearchController(Controller):
         if searcher is None:
             raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
         top_k = data.top_k or service.settings.search.top_k
-        passages: tuple[Passage, ...] = await service.run(lambda: searcher.search(data.query, top_k))
+        passages: tuple[Passage, ...] = await service.run(
+            lambda: searcher.search(data.query, top_k, data.filters)
+        )
         return SearchReply(passages=tuple(FoundPassage.from_passage(passage) for passage in passages))
 
     @get(

@@ -1,0 +1,377 @@
+"""How fast and how large an index is, beside what it stands on.
+
+Run ``python -m indexing.bench search --chunks 100000``, ``… encode --documents FOLDER`` or ``… swaps``.
+
+``search`` and ``swaps`` use made-up texts (English and Chinese) and vectors, so they need no model. Limits
+stand beside the figures; on a machine that others use, ratios and processor time are the steadier ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import psutil
+
+from assistant.core.environment import prepare_environment
+from assistant.core.home import Home
+from assistant.core.language import Language
+from assistant.core.progress import NoProgress, Progress
+from assistant.core.records import Chunk
+from assistant.core.settings import EmbedderSettings, Settings
+from assistant.store.chunks import Chunks
+from assistant.store.database import Database
+from assistant.store.documents import Documents, NewVersion
+from indexing.build import Builder
+from indexing.embedding import HashingEmbedder, Vectors, load_embedder, passage_text
+from indexing.search import Searcher
+from indexing.snapshots import VECTORS_FILE, open_current
+
+T = TypeVar("T")
+_COLLECTION = "bench"
+_DIMENSION = 384
+_TOPICS = 2000
+_NOISE = 0.8
+_PER_DOCUMENT = 20
+_DOCUMENTS_PER_TRANSACTION = 200
+_WORDS = 30_000
+_QUERIES = 1000
+_ROUNDS = 5
+_HAN = "水泵密封圈更换温度压力故障代码网络连接设备安装步骤检查电源开关清洁过滤器传感器报警面板设置用户手册"
+_SEARCH_LIMITS = {100_000: (2.0, 5.0), 1_000_000: (15.0, 15.0)}
+_REMOVE_SECONDS = 1.0
+_ENCODE_SHARE = 0.95
+_QUERY_MILLISECONDS = 15.0
+_SWAPS = 20
+_SWAP_SLOWDOWN = 2.0
+
+
+class TopicEmbedder(HashingEmbedder):
+    """Makes vectors that lie in clusters, as those of texts do: a text's first word is its topic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = self.fingerprint = "bench"
+        self.dimension = _DIMENSION
+        self._topics = np.random.default_rng(1).normal(size=(_TOPICS, _DIMENSION)).astype(np.float32)
+
+    def embed_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed texts."""
+        rows = np.array([self._topics[_topic(text)] for text in texts], np.float32).reshape(-1, _DIMENSION)
+        seeds = [random.Random(text).getrandbits(32) for text in texts]
+        noise = [np.random.default_rng(seed).normal(size=_DIMENSION) for seed in seeds]
+        rows += _NOISE * np.array(noise, np.float32).reshape(-1, _DIMENSION)
+        if progress:
+            progress.advance(len(texts))
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def _topic(text: str) -> int:
+    return random.Random(text.split(maxsplit=1)[0]).randrange(_TOPICS)
+
+
+class Texts:
+    """Made-up texts: words as frequent as in a language, every fourth text Chinese, every tenth a code."""
+
+    def __init__(self, seed: int = 3) -> None:
+        self._random = random.Random(seed)
+        self._weights = [1 / (rank + 10) for rank in range(_WORDS)]
+        total = 0.0
+        self._cumulated = [total := total + weight for weight in self._weights]
+
+    def text(self, number: int) -> tuple[str, Language]:
+        """Return a text and its language."""
+        topic = f"topic{self._random.randrange(_TOPICS)}"
+        code = f" Error E-{number:06d}." if number % 10 == 0 else ""
+        if number % 4 == 0:
+            return f"{topic} {''.join(self._random.choices(_HAN, k=160))}。{code}", "zh"
+        words = self._random.choices(range(_WORDS), cum_weights=self._cumulated, k=90)
+        return f"{topic} {' '.join(map(_word, words))}.{code}", "en"
+
+    def query(self) -> str:
+        """Return a query of eight words."""
+        topic = f"topic{self._random.randrange(_TOPICS)}"
+        if self._random.random() < 0.25:  # noqa: PLR2004 - every fourth, as the texts
+            return f"{topic} {''.join(self._random.choices(_HAN, k=12))}"
+        words = self._random.choices(range(_WORDS), cum_weights=self._cumulated, k=8)
+        return f"{topic} {' '.join(map(_word, words))}"
+
+
+def _word(number: int) -> str:
+    letters = ""
+    while number or not letters:
+        number, place = divmod(number, 20)
+        letters += "bcdfghklmnprstvwzjqx"[place] + "aeiou"[place % 5]
+    return letters
+
+
+@contextmanager
+def made_collection(count: int) -> Iterator[tuple[Home, Database]]:
+    """Give a data folder with a collection of so many made-up chunks, not yet published."""
+    with tempfile.TemporaryDirectory(prefix="deskmate-bench-") as folder:
+        home = Home(Path(folder)).make()
+        database = Database(home.database_url)
+        try:
+            texts, total = Texts(), -(-count // _PER_DOCUMENT)
+            for start in range(0, total, _DOCUMENTS_PER_TRANSACTION):
+                save_documents(database, range(start, min(start + _DOCUMENTS_PER_TRANSACTION, total)), texts)
+            yield home, database
+        finally:
+            database.close()
+
+
+def save_documents(database: Database, numbers: range, texts: Texts) -> None:
+    """Store made-up documents in one transaction."""
+    with database.write() as session:
+        documents, chunks = Documents(session), Chunks(session)
+        collection = documents.make_collection(_COLLECTION)
+        for number in numbers:
+            name = f"d{number:06d}.txt"
+            new = NewVersion(document=name, number=1, sha256="", recipe="", size_bytes=1, title=name)
+            made = [
+                _chunk(name, position, *texts.text(number * _PER_DOCUMENT + position))
+                for position in range(_PER_DOCUMENT)
+            ]
+            chunks.save(documents.save_version(collection.id, new), made, [chunk.text for chunk in made])
+
+
+def _chunk(document: str, position: int, text: str, language: Language) -> Chunk:
+    return Chunk(
+        id=f"{document}-{position}",
+        document=document,
+        version=1,
+        position=position,
+        text=text,
+        heading_path=("Manual", f"Part {position}"),
+        language=language,
+    )
+
+
+def make_builder(home: Home, database: Database) -> Builder:
+    """Return a builder over the made-up collection."""
+    return Builder(_COLLECTION, home, _settings(), database, TopicEmbedder(), NoProgress())
+
+
+def _settings() -> Settings:
+    return Settings(embedder=EmbedderSettings(model="hashing"))
+
+
+class Given:
+    """An embedder that has the queries' vectors already: what is measured is the search alone."""
+
+    def __init__(self, embedder: TopicEmbedder, queries: Sequence[str]) -> None:
+        self.name, self.fingerprint, self.dimension = embedder.name, embedder.fingerprint, embedder.dimension
+        self.max_tokens, self.tokenizer = embedder.max_tokens, embedder.tokenizer
+        self._vectors = dict(zip(queries, embedder.embed_passages(queries), strict=True))
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of known queries."""
+        return np.array([self._vectors[text] for text in texts], np.float32)
+
+    embed_passages = HashingEmbedder.embed_passages
+
+
+def bench_search(count: int, query_count: int = _QUERIES) -> None:
+    """Measure building, opening, searching, adding a little, removing and compacting."""
+    with made_collection(count) as (home, database):
+        builder = make_builder(home, database)
+        folder = home.collection(_COLLECTION)
+        _timed("first snapshot", builder.rebuild)
+        snapshot, manifest = open_current(folder)
+        (base,) = manifest.segments
+        _say(f"{count} chunks: {base.kind}, recall@10 {base.recall}")
+        queries = _queries(query_count)
+        embedder = Given(TopicEmbedder(), queries)
+        before = _resident()
+        searcher = _timed("opening", lambda: Searcher(folder, _settings(), embedder))
+        opened = _resident()
+        p50, p95 = _latencies(searcher, queries)
+        limits = _SEARCH_LIMITS.get(count, (0.0, 0.0))
+        _say(f"search p50 {p50:.2f} ms (limit {limits[0]}), p95 {p95:.2f} ms (limit {limits[1]})")
+        p50, p95 = _latencies(searcher, queries, _ROUNDS)
+        _say(f"best of {_ROUNDS} rounds a query, past other work: p50 {p50:.2f} ms, p95 {p95:.2f} ms")
+        after = _resident()
+        raw = (snapshot / "base" / VECTORS_FILE).stat().st_size >> 20
+        _say(
+            f"memory: {opened[0] - before[0]} MiB of its own after opening, {after[0] - before[0]} after "
+            f"queries, {after[1] - before[1]} MiB of files mapped; the vector index alone is {raw} MiB"
+        )
+        save_documents(database, range(10**6 - 1, 10**6 + 9), Texts(seed=4))
+        _timed("adding 200 chunks", builder.publish)
+        _timed(f"removing 20 chunks (limit {_REMOVE_SECONDS} s)", lambda: builder.remove("d000001.txt"))
+        p50, p95 = _latencies(searcher, queries)
+        _say(f"search after both p50 {p50:.2f} ms, p95 {p95:.2f} ms")
+        _timed("compacting", builder.compact)
+
+
+def _queries(count: int) -> list[str]:
+    texts = Texts(seed=9)
+    return [texts.query() for _ in range(count)]
+
+
+def _latencies(searcher: Searcher, queries: Sequence[str], rounds: int = 1) -> tuple[float, float]:
+    """Return p50 and p95 in milliseconds of each query's best round, after some that warm the caches."""
+    for query in queries[:100]:
+        searcher.search(query)
+    best = [float("inf")] * len(queries)
+    for _ in range(rounds):
+        for place, query in enumerate(queries):
+            started = time.perf_counter()
+            searcher.search(query)
+            best[place] = min(best[place], 1000 * (time.perf_counter() - started))
+    return _percentiles(best)
+
+
+def _percentiles(times: Sequence[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(times, n=100)
+    return cuts[49], cuts[94]
+
+
+def bench_swaps(count: int, swaps: int = _SWAPS, queries: int = _QUERIES, threads: int = 2) -> int:
+    """Search from several threads, quiet and then while snapshots are switched; return how many failed."""
+    with made_collection(count) as (home, database):
+        builder = make_builder(home, database)
+        builder.rebuild()
+        asked = _queries(queries)
+        searcher = Searcher(home.collection(_COLLECTION), _settings(), Given(TopicEmbedder(), asked))
+        quiet, failed = _ask_all(searcher, asked, threads)
+        is_done = threading.Event()
+
+        def swap() -> None:
+            for number in range(swaps):
+                save_documents(database, range(10**6 + number, 10**6 + number + 1), Texts(seed=number))
+                builder.publish()
+            is_done.set()
+
+        swapping = threading.Thread(target=swap)
+        swapping.start()
+        busy, more_failed = _ask_all(searcher, asked, threads, is_done)
+        swapping.join()
+        failed += more_failed
+        slowdown = _percentiles(busy)[1] / _percentiles(quiet)[1]
+        _say(f"{len(busy)} queries during {swaps} swaps: {failed} failed (limit 0)")
+        _say(
+            f"p95 quiet {_percentiles(quiet)[1]:.2f} ms, during swaps {_percentiles(busy)[1]:.2f} ms: "
+            f"{slowdown:.1f} times (limit {_SWAP_SLOWDOWN}); longest {max(busy):.0f} ms"
+        )
+        return failed
+
+
+def _ask_all(
+    searcher: Searcher, queries: Sequence[str], threads: int, is_done: threading.Event | None = None
+) -> tuple[list[float], int]:
+    """Ask all queries, again and again until ``is_done``; return milliseconds and how many failed."""
+    times: list[float] = []
+    failures: list[Exception] = []
+
+    def ask(part: Sequence[str]) -> None:
+        while True:
+            for query in part:
+                started = time.perf_counter()
+                try:
+                    found = searcher.search(query)
+                    if not found:
+                        failures.append(ValueError(query))
+                except Exception as error:  # noqa: BLE001 - counted, whatever it is
+                    failures.append(error)
+                times.append(1000 * (time.perf_counter() - started))
+            if is_done is None or is_done.is_set():
+                return
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(ask, [queries[place::threads] for place in range(threads)]))
+    for failure in failures[:3]:
+        _say(f"failed: {failure!r}")
+    return times, len(failures)
+
+
+def bench_encode(documents: Path, dtype: Literal["auto", "bfloat16", "float32"]) -> None:
+    """Measure adding files beside embedding the same chunks alone, and one query's embedding."""
+    settings = Settings(embedder=EmbedderSettings(dtype=dtype))
+    models = Home.from_environment()
+    embedder = load_embedder(settings, models)
+    embedder.embed_passages(["warm up"])
+    with tempfile.TemporaryDirectory(prefix="deskmate-bench-") as folder:
+        home = Home(Path(folder)).make()
+        database = Database(home.database_url)
+        builder = Builder(_COLLECTION, home, settings, database, embedder, NoProgress())
+        started, cpu = time.perf_counter(), _processor_seconds()
+        report = builder.add([documents])
+        wall, own_cpu = time.perf_counter() - started, _processor_seconds() - cpu
+        texts = [
+            passage_text(chunk)
+            for chunk in Searcher.open(_COLLECTION, home, settings, embedder).corpus.chunks
+        ]
+        database.close()
+    started, cpu = time.perf_counter(), _processor_seconds()
+    embedder.embed_passages(list(dict.fromkeys(texts)))
+    raw, raw_cpu = time.perf_counter() - started, _processor_seconds() - cpu
+    _say(f"{report.document_count} documents, {len(texts)} chunks, {dtype}: {report.seconds}")
+    _say(
+        f"end to end {len(texts) / wall:.1f} chunks/s, encoder alone {len(texts) / raw:.1f}: "
+        f"{raw / wall:.3f} by wall time, {raw_cpu / own_cpu:.3f} by CPU time (limit {_ENCODE_SHARE})"
+    )
+    times = []
+    for query in _queries(100):
+        started = time.perf_counter()
+        embedder.embed_queries([query])
+        times.append(1000 * (time.perf_counter() - started))
+    p50, p95 = _percentiles(times)
+    _say(f"one query's embedding p50 {p50:.1f} ms, p95 {p95:.1f} ms (limit {_QUERY_MILLISECONDS})")
+
+
+def _timed(name: str, run: Callable[[], T]) -> T:
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    _say(f"{name}: {wall:.2f} s, {cpu:.2f} CPU seconds")
+    return result
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def _resident() -> tuple[int, int]:
+    """Return the process's own memory and that of files mapped into it, in MiB."""
+    memory = psutil.Process().memory_info()
+    return (memory.rss - memory.shared) >> 20, memory.shared >> 20
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["search", "encode", "swaps"])
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--documents", type=Path, help="folder of files, for encode")
+    parser.add_argument("--dtype", default="auto", choices=["auto", "bfloat16", "float32"])
+    options = parser.parse_args(arguments)
+    prepare_environment()
+    if options.what == "encode":
+        bench_encode(options.documents, options.dtype)
+    elif options.what == "swaps":
+        sys.exit(bool(bench_swaps(options.chunks)))
+    else:
+        bench_search(options.chunks)
+
+
+if __name__ == "__main__":
+    main()
