@@ -23,6 +23,7 @@ from assistant.core.settings import IndexSettings, Settings, TicketColumns
 from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Collection, Documents, NewVersion
+from assistant.store.embeddings import Embeddings
 from assistant.store.history import History
 from indexing.chunking import chunk_document
 from indexing.duplicates import DuplicateCounts, find_duplicates
@@ -185,6 +186,7 @@ class Builder:
             NotFoundError: there is no such collection.
             ResourceError: another process changes the collection, or the disk is full.
         """
+        self.existing()
         with collection_lock(self.folder):
             return self._report(self._publisher(kept=1).publish(self.existing(), always=True))
 
@@ -322,7 +324,10 @@ class Builder:
             documents = Documents(session)
             collection = documents.make_collection(self.collection)
             version_id = documents.save_version(collection.id, version)
-            Chunks(session).save(version_id, chunks, [passage_text(chunk) for chunk in chunks])
+            stored = Chunks(session)
+            before = stored.keys(stored.numbers_of([version_id])).values()  # of a version that is cut anew
+            stored.save(version_id, chunks, [passage_text(chunk) for chunk in chunks])
+            Embeddings(session).delete_unused(before)
             History(session, collection).prune(source.document, self._settings.index.versions_kept)
         if personal:
             self._found_personal[source.document] = personal

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -20,40 +19,25 @@ import msgspec
 
 from assistant.core.errors import IndexBroken
 from assistant.core.records import Record
+from indexing.code_patterns import (
+    CODE,
+    CUE,
+    NAMING,
+    NUMBER,
+    NUMBER_REACH,
+    SPACED,
+    asked_codes,
+    asked_numbers,
+    folded,
+)
 
 CODES_FILE = "codes.json"
 
-_CODE = re.compile(
-    r"(?<![A-Za-z0-9_.-])"
-    r"(?:0[xX][0-9A-Fa-f]{1,8}"
-    r"|[A-Za-z]{1,6}(?:[-_][A-Za-z]{1,6})?[-_]?\d{1,6}[A-Za-z]{0,2}(?:[-_][A-Za-z]{0,2}\d{0,6}[A-Za-z]?)*)"
-    r"(?![A-Za-z0-9]|\.\d)"
-)
-# a year, a sum or a count is no code: "2024年", "8001 元", "5000 个"
-_NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.-])(?:\d{4,6}|\d{2,3}-\d{3})"
-    r"(?![A-Za-z0-9_%-]|[.,]\d| ?[年月日元个次条台件人天分秒时小万千度字页倍克吨公米毫厘转瓦伏])"
-)
-_ADDRESS = re.compile(r"\w+://\S+")
-_SPACED = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{1,5}) (\d{1,5})(?![A-Za-z0-9.])")
 _FAMILY = re.compile(r"([A-Z]*)(\d+)")
 _PLACEHOLDER = re.compile(r"X{2,}")
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_CUE = re.compile(
-    r"\b(?:error|fault|alarm|warning|failure)s?\b|\bcodes?\b|故障|错误|报警|告警|异常|代码|代号",
-    re.IGNORECASE,
-)
-# in a question also what is said of a display; a number alone in it needs no such word
-_ASKING_CUE = re.compile(
-    r"\b(?:show|say|display|report|mean|read)(?:s|ed|ing)?\b|#|显示|提示|出现|什么意思|含义|是什么|怎么办|怎么处理",
-    re.IGNORECASE,
-)
-# what stands right before a number that is given as a code: "Error Number: 8001", "错误码 8001", "#31202"
-_NAMING = re.compile(rf"(?:{_CUE.pattern})\s*(?:number|no|id)?[码号\s.:：#=(（\[]*\Z|#\Z", re.IGNORECASE)
 _ENTRY_BEFORE = re.compile(r"[\s*•|#-]*(?:[^\d:：·|。.!?！？]{1,24}[:：]\s*)?\Z")
 _ENTRY_AFTER = re.compile(r"\s*(?:[·|:：,，;；)）\]]|[-–—=]\s|\Z)")
 _CUE_REACH = 60
-_NUMBER_REACH = 24
 _CUE_HEAD = 120
 _FAMILY_MEMBERS = 3
 _NEAREST = 3
@@ -117,6 +101,11 @@ class CodeIndex:
         fewer.dead = self.dead | dead
         return fewer
 
+    def only(self, allowed: Set[int]) -> CodeIndex:
+        """Return the same codes as if no chunks but the allowed ones were there."""
+        numbers = itertools.chain.from_iterable(entry.chunks for entry in self.entries.values())
+        return self.without(set(numbers) - allowed)
+
     def chunks_of(self, question: str) -> dict[int, int]:
         """Return chunk number → how many of the question's telling codes stand in it verbatim."""
         found: Counter[int] = Counter()
@@ -139,14 +128,20 @@ class CodeIndex:
     def unknown(self, question: str) -> tuple[UnknownCode, ...]:
         """Return the question's codes that belong to a family of fault codes and are not known."""
         found: dict[str, UnknownCode] = {}
-        text = _folded(question)
-        for surface in [*(match.group() for match in _CODE.finditer(text)), *_asked_numbers(text)]:
+        text = folded(question)
+        numbers = () if self._names_fault(question) else asked_numbers(text)
+        for surface in [*asked_codes(text), *numbers]:
             code = normalise_code(surface)
             if _family(code) not in self._families or self._holds(code):
                 continue
             if nearest := self._nearest(code):  # none where the whole family is gone
                 found[code] = UnknownCode(code=surface, nearest=nearest)
         return tuple(found.values())
+
+    def _names_fault(self, question: str) -> bool:
+        """Tell whether a known fault code is asked for: then a number beside it is a count or a process."""
+        codes = self._candidates(question)
+        return any(_family(code) in self._families and self._holds(code) for code in codes)
 
     def _is_telling(self, code: str, entry: CodeEntry, most: int) -> bool:
         """Tell whether a code is a fault code, or a part number that is not what the manual is about."""
@@ -156,11 +151,11 @@ class CodeIndex:
         return is_fault_code or _TELLING_DIGITS.search(code) is not None
 
     def _candidates(self, question: str) -> list[str]:
-        text = _folded(question)
-        codes = [normalise_code(match.group()) for match in _CODE.finditer(text)]
+        text = folded(question)
+        codes = [normalise_code(match.group()) for match in CODE.finditer(text)]
         # "E 47" is a code only where the collection has it: "step 3" and "top 5" are none
-        spaced = [(letters + digits).upper() for letters, digits in _SPACED.findall(text)]
-        numbers = map(normalise_code, _NUMBER.findall(text))
+        spaced = [(letters + digits).upper() for letters, digits in SPACED.findall(text)]
+        numbers = map(normalise_code, NUMBER.findall(text))
         return list(dict.fromkeys([*codes, *spaced, *numbers]))
 
     def _nearest(self, code: str) -> tuple[str, ...]:
@@ -183,7 +178,7 @@ class CodeIndex:
 
 def normalise_code(code: str) -> str:
     """Return the form under which spellings of one code are equal."""
-    return re.sub(r"[-_ ]", "", _folded(code)).upper()
+    return re.sub(r"[-_ ]", "", folded(code)).upper()
 
 
 def find_codes(text: str) -> list[tuple[str, int]]:
@@ -193,7 +188,7 @@ def find_codes(text: str) -> list[tuple[str, int]]:
     """
     return [
         (match.group(), match.start())
-        for match in _CODE.finditer(_folded(text))
+        for match in CODE.finditer(folded(text))
         if match.group()[0].isupper() or match.group()[:2] in {"0x", "0X"}
     ]
 
@@ -227,27 +222,28 @@ def build_codes(texts: Iterable[tuple[int, str, str]]) -> CodeIndex:
 def _defined_codes(titles: str, text: str) -> Iterator[str]:
     """Yield the codes that a chunk explains."""
     for line in titles.splitlines()[-1:]:
-        yield from (match.group() for find in (_CODE, _NUMBER) if (match := find.match(_folded(line))))
-    for line in _folded(text).splitlines():
-        for match in (*_CODE.finditer(line), *_NUMBER.finditer(line)):
+        yield from (match.group() for find in (CODE, NUMBER) if (match := find.match(folded(line))))
+    for line in folded(text).splitlines():
+        for match in (*CODE.finditer(line), *NUMBER.finditer(line)):
             if _ENTRY_BEFORE.match(line[: match.start()]) and _ENTRY_AFTER.match(line[match.end() :]):
                 yield match.group()
 
 
 def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
     """Yield each code with whether titles, the chunk's beginning or what stands near it speak of faults."""
-    cues = [match.start() for match in _CUE.finditer(_folded(text))]
-    all_cued = bool(_CUE.search(titles)) or any(cue < _CUE_HEAD for cue in cues)
+    whole = folded(text)
+    cues = [match.start() for match in CUE.finditer(whole)]
+    all_cued = bool(CUE.search(titles)) or any(cue < _CUE_HEAD for cue in cues)
     for surface, place in find_codes(text):
         yield surface, all_cued or any(abs(cue - place) <= _CUE_REACH for cue in cues)
-    for match in _NUMBER.finditer(_folded(text)):
-        before = _folded(text)[max(match.start() - _NUMBER_REACH, 0) : match.start()]
-        if before.endswith("#") or _CUE.search(before):
-            yield match.group(), bool(_NAMING.search(before))
+    for match in NUMBER.finditer(whole):
+        before = whole[max(match.start() - NUMBER_REACH, 0) : match.start()]
+        if before.endswith("#") or CUE.search(before):
+            yield match.group(), bool(NAMING.search(before))
     for title in titles.splitlines():
         for surface, _ in find_codes(title):
             yield surface, all_cued
-        number = _NUMBER.match(_folded(title))
+        number = NUMBER.match(folded(title))
         if number:
             yield number.group(), True
 
@@ -287,26 +283,6 @@ def read_codes(folder: Path) -> dict[str, CodeEntry]:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, CodeEntry])
     except (OSError, msgspec.DecodeError) as error:
         raise IndexBroken(f"snapshot file {file} cannot be read: {error}") from error
-
-
-def _folded(text: str) -> str:
-    """Return the text with full-width forms folded and addresses blanked: what stands in them is no code."""
-    return _ADDRESS.sub(lambda match: " " * len(match.group()), unicodedata.normalize("NFKC", text))
-
-
-def _asked_numbers(text: str) -> Iterator[str]:
-    """Yield the plain numbers that a question gives as codes: alone, or near a word that says so."""
-    cues = [match.span() for match in _CUE.finditer(text)]
-    asking = [match.span() for match in _ASKING_CUE.finditer(text)]
-    for match in _NUMBER.finditer(text):
-        rest = text[: match.start()] + text[match.end() :]
-        is_alone = not re.search(r"\w", rest)
-        spans = cues if _YEAR.fullmatch(match.group()) else cues + asking
-        if is_alone or any(
-            start - match.end() <= _NUMBER_REACH and match.start() - end <= _NUMBER_REACH
-            for start, end in spans
-        ):
-            yield match.group()
 
 
 def _family(code: str) -> tuple[str, int] | None:

@@ -59,13 +59,10 @@ def show_again(folder: Path, live: Numbers) -> bool:
 def forget_removed(folder: Path) -> None:
     """Forget removed numbers that no kept snapshot holds any more; lock held.
 
-    A damaged list is written anew: the caller kept no snapshot that it could speak of.
+    Raises:
+        IndexBroken: the list of what was removed cannot be read.
     """
-    try:
-        removed = read_removed(folder)
-    except IndexBroken:
-        removed = np.zeros(0, np.int64)
-        write_removed(folder, removed)
+    removed = read_removed(folder)
     if not len(removed):
         return
     try:

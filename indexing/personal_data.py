@@ -20,7 +20,7 @@ from assistant.core.settings import IndexSettings, PersonalDataPolicy
 from indexing.personal_forms import PersonalKind
 from indexing.personal_patterns import Finding, find_personal_data, fold_forms
 
-PATTERNS = 1  # raise it when the patterns change: files are then read anew
+PATTERNS = 2  # raise it when the patterns change: files are then read anew
 _LEAST_COMPARED = 7
 _MASKS: Mapping[Language, Mapping[PersonalKind, str]] = {
     "en": {
@@ -83,6 +83,7 @@ class PersonalDataFilter:
         texts = [element.text for element in parsed.elements]
         texts += [] if parsed.title in texts else [parsed.title]
         texts += [text for value in parsed.metadata.values() for text in _texts(value)]
+        texts += parsed.warnings  # they name attachments, inner mails and sheets
         counts: Counter[str] = Counter(finding.kind for text in texts for finding in self._find(text))
         return dict(sorted(counts.items()))
 
@@ -115,6 +116,7 @@ class PersonalDataFilter:
             parsed,
             title=mask(parsed.title),
             elements=tuple(mask_element(element) for element in parsed.elements),
+            warnings=tuple(mask(warning) for warning in parsed.warnings),
             metadata={
                 key: mask(value) if isinstance(value, str) else tuple(mask(text) for text in value)
                 for key, value in parsed.metadata.items()

@@ -27,9 +27,14 @@ OTHER_NUMBER = re.compile(
     re.I | re.A,
 )
 
-# neither inside a word or a code such as QP-5136 nor running on into one
+# neither inside a word or a code such as QP-5136 nor running on into one; an attached mail is called by its
+# subject, which may end in a number
 _OPEN = r"(?<![A-Za-z0-9_])(?<![A-Za-z0-9][-.+])"
-_SHUT = r"(?![A-Za-z0-9_])(?![-.][A-Za-z0-9])"
+_SHUT = r"(?![A-Za-z0-9_])(?![-.](?!eml\b)[A-Za-z0-9])"
+# a phone may stand right behind its word: Tel.13800138000, fax-020-55501234
+_PHONE_OPEN = (
+    r"(?<![A-Za-z0-9_])(?:(?<![A-Za-z0-9][-.+])|(?<=(?<![A-Za-z])(?i:tel|fax|mob)[-.+])|(?<=[Pp]hone[-.+]))"
+)
 # nor one of a row of numbers
 _APART = r"(?<!\d )"
 _ALONE = _SHUT + r"(?! \d)"
@@ -54,7 +59,7 @@ _NO_CUE = re.compile(r"(?!)")
 _NO_DOMAIN = (
     r"(?!(?:png|jpe?g|gif|svg|webp|js|css|html?|md|txt|py|sh|cpp|json|xml|zip|gz|service|socket|timer|target|mount"
     r"|local|lan|localdomain|domain|dom|ext)"
-    r"(?![\w.]))"
+    r"(?![A-Za-z0-9])(?!\.[A-Za-z]))"
 )
 _NINO = "(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]"
 _NINO_CUES = r"national insurance|\bnino\b|\bni (?:no|number)"
@@ -112,9 +117,9 @@ def _form(
 FORMS: tuple[Form, ...] = (
     _form(
         "email",
-        r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9][A-Za-z0-9-]{0,61}\.){1,8}"
+        r"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9][A-Za-z0-9-]{0,61}\.){1,8}"
         + _NO_DOMAIN
-        + r"[A-Za-z]{2,24}(?![A-Za-z0-9_-])(?!\.[A-Za-z])(?!:[\w~/])",
+        + r"[A-Za-z]{2,24}(?![A-Za-z0-9])(?![-_][A-Za-z0-9])(?!\.[A-Za-z])(?!:[\w~/])",
         _is_email,
         context="any",
     ),
@@ -151,21 +156,24 @@ FORMS: tuple[Form, ...] = (
     _form("id_number", rf"{_OPEN}{_NINO} ?\d{{6}} ?[A-D]{_SHUT}", cues=_NINO_CUES, context="needed"),
     _form(
         "phone",
-        _OPEN + r"(?:(?:\+|00)?86[ -]?)?1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
+        _PHONE_OPEN + r"(?:(?:\+|00)?86[ -]?)?1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
         r"[ -]?\d{4}[ -]?\d{4}" + _SHUT,
         cues=_PHONE + _PERSON,
     ),
     _form(
         "phone",
-        _OPEN + r"(?:(?:\+|00)?1[ .-]?)?[2-9]\d{2}[-.][2-9]\d{2}[-. ]\d{4}" + _EXTENSION + _SHUT,
+        _PHONE_OPEN + r"(?:(?:\+|00)?1[ .-]?)?[2-9]\d{2}[-.][2-9]\d{2}[-. ]\d{4}" + _EXTENSION + _SHUT,
         is_north_american,
         _PHONE + _PERSON,
     ),
     _form(
-        "phone", _OPEN + r"\+[1-9](?:[ .()/-]{0,3}\d){7,14}" + _SHUT, international_length, _PHONE + _PERSON
+        "phone",
+        _PHONE_OPEN + r"\+[1-9](?:[ .()/-]{0,3}\d){7,14}" + _SHUT,
+        international_length,
+        _PHONE + _PERSON,
     ),
     *(
-        _form("phone", f"{_OPEN}(?:{shape}){_EXTENSION}{end}", is_phone_number, _PHONE + _PERSON)
+        _form("phone", f"{_PHONE_OPEN}(?:{shape}){_EXTENSION}{end}", is_phone_number, _PHONE + _PERSON)
         for shape, end in (
             (
                 r"(?:\(0(?:10|2[0-57-9])\) ?|0(?:10|2[0-57-9])-)[2-8]\d{3}[ -]?\d{4}"
@@ -186,7 +194,7 @@ FORMS: tuple[Form, ...] = (
     ),
     _form(
         "phone",
-        _OPEN + r"\(?\d(?:[ .()-]{0,2}\d){6,12}" + _EXTENSION + _SHUT,
+        _PHONE_OPEN + r"\(?\d(?:[ .()-]{0,2}\d){6,12}" + _EXTENSION + _SHUT,
         is_phone_number,
         _PHONE,
         "needed",

@@ -26,6 +26,7 @@ from indexing.embedding import Embedder, Vectors
 from indexing.evidence import measure_background, script_of
 from indexing.hiding import forget_removed, show_again
 from indexing.lexical_index import update_lexical, write_lexical
+from indexing.lineage import Lineage
 from indexing.segments import write_segment
 from indexing.snapshots import (
     BASE,
@@ -43,7 +44,7 @@ from indexing.snapshots import (
     verify,
 )
 from indexing.table_rows import embed_chunks
-from indexing.tombstones import Numbers, difference
+from indexing.tombstones import Numbers, difference, write_removed
 
 _EMBEDDED_AT_ONCE = 512
 _VECTORS_AT_ONCE = 4096
@@ -146,19 +147,26 @@ class Publisher:
             always: write a whole snapshot even where the served one is up to date.
         """
         state = _State(self._database, collection)
+        lineage = Lineage(self._folder, self._database, collection)
         try:
-            was_hidden, kept = show_again(self._folder, state.live), self._kept
+            is_ours = lineage.is_ours
+            was_hidden = is_ours and show_again(self._folder, state.live)
         except IndexBroken:  # what older snapshots hide is not known any more
-            was_hidden, kept, always = False, 1, True
-        served = None if always else self._served()
+            is_ours = was_hidden = False
+        served = self._served() if is_ours and not always else None
         embedded_count = 0
         if served is None or was_hidden or served.manifest.generation != collection.generation:
             if served is not None and not served.is_worth_keeping(state.live):
                 served = None
             new = state.live if served is None else difference(state.live, served.numbers[BASE])
             embedded_count = self._embed(new)
-            self._write(collection, state, served, kept)
-            forget_removed(self._folder)
+            # numbers in snapshots that are not ours mean other texts: none of them is kept, and once they
+            # are gone nothing is hidden any more
+            self._write(collection, state, served, lineage, self._kept if is_ours else 1)
+            if is_ours:
+                forget_removed(self._folder)
+            else:
+                write_removed(self._folder, state.live[:0])
         return Published(
             snapshot=current_name(self._folder) or "",
             document_count=len(state.versions),
@@ -205,7 +213,9 @@ class Publisher:
                     Embeddings(session).save(stored, fingerprint)
         return len(missing)
 
-    def _write(self, collection: Collection, state: _State, served: _Served | None, kept: int) -> None:
+    def _write(
+        self, collection: Collection, state: _State, served: _Served | None, lineage: Lineage, kept: int
+    ) -> None:
         with (
             self._stages.stage("write", "writing the index", 4) as progress,
             new_snapshot(self._folder) as unfinished,
@@ -222,6 +232,7 @@ class Publisher:
             manifest = Manifest(
                 collection=collection.name,
                 generation=collection.generation,
+                mark=lineage.new_mark(),
                 embedder=self._embedder.name,
                 fingerprint=self._embedder.fingerprint,
                 dimension=self._embedder.dimension,
@@ -249,7 +260,7 @@ class Publisher:
             link_files(served.path / DELTA, unfinished / DELTA)
             return [known[BASE], known[DELTA]], background
         segment, its_background = self._write_segment(unfinished / DELTA, since)
-        return [known[BASE], segment], {**its_background, **background}
+        return [known[BASE], segment], _larger(background, its_background)
 
     def _write_segment(self, folder: Path, numbers: Numbers) -> tuple[Segment, dict[str, Background]]:
         languages, scripts = [], []
@@ -294,3 +305,9 @@ class Publisher:
         with self._database.read() as session:
             for row in Chunks(session).numbered(numbers.tolist()):
                 yield row.number, indexed_text(row.chunk)
+
+
+def _larger(left: dict[str, Background], right: dict[str, Background]) -> dict[str, Background]:
+    """Return for each language the background that was measured on more chunks."""
+    found = sorted((*left.items(), *right.items()), key=lambda item: item[1].count)
+    return dict(found)

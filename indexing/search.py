@@ -135,9 +135,18 @@ class Searcher:
         backgrounds = snapshot.manifest.background
         return measure_evidence(query, passages, snapshot.lexical.rarity, backgrounds)
 
-    def unknown_codes(self, question: str) -> tuple[UnknownCode, ...]:
-        """Return the question's fault codes that the collection does not know, with the nearest it does."""
-        return self._current().codes.unknown(question)
+    def unknown_codes(self, question: str, filters: Filters | None = None) -> tuple[UnknownCode, ...]:
+        """Return the question's fault codes that the collection does not know, with the nearest it does.
+
+        Only what passes the filters is known, and named as nearest.
+
+        Raises:
+            InputError: a filter's key is unknown.
+        """
+        snapshot = self._current()
+        allowed = self._filter.allowed(snapshot, filters)
+        codes = snapshot.codes if allowed is None else snapshot.codes.only(allowed)
+        return codes.unknown(question)
 
     def _current(self) -> OpenSnapshot:
         return self._served.current()

@@ -20,8 +20,8 @@ _LOG = logging.getLogger(__name__)
 class ServedSnapshot:
     """Gives each query the snapshot to search. Safe to use from several threads.
 
-    A snapshot that was switched to is opened aside; where it is damaged, the one before is served on and
-    the log says so. Removed documents are gone from the next query on.
+    A snapshot that was switched to is opened aside; where it is damaged, the one before is served on as long
+    as it is kept on disk, and the log says so. Removed documents are gone from the next query on.
 
     Args:
         folder: of the collection.
@@ -45,6 +45,7 @@ class ServedSnapshot:
 
         Raises:
             NotFoundError: the collection is gone.
+            IndexBroken: the served snapshot is damaged, and the one before is no longer kept.
         """
         name = current_name(self._folder)
         if name is None:
@@ -54,7 +55,9 @@ class ServedSnapshot:
             opening = threading.Thread(target=self._open, args=(name,), daemon=True)
             opening.start()
             opening.join(_PATIENCE_SECONDS)
-        return self._without_removed()
+        while (held := self._without_removed()) is None:
+            self._wait_for_served()
+        return held
 
     def _open(self, name: str) -> None:
         try:
@@ -67,11 +70,29 @@ class ServedSnapshot:
         finally:
             self._opening.release()
 
-    def _without_removed(self) -> OpenSnapshot:
-        """Leave out what was removed since the snapshot was opened; numbers that are out stay out."""
-        if removed_stamp(self._folder) == self._snapshot.removed_stamp:
-            return self._snapshot
+    def _wait_for_served(self) -> None:
+        with self._opening:
+            if not self._is_kept(self._snapshot):
+                snapshot = open_snapshot(self._folder, self._embedder, self._snapshot)
+                with self._changing:
+                    self._snapshot = snapshot
+
+    def _without_removed(self) -> OpenSnapshot | None:
+        """Leave out what was removed since the snapshot was opened; numbers that are out stay out.
+
+        None where that is not known: the list speaks of kept snapshots only.
+        """
+        held = self._snapshot
+        if removed_stamp(self._folder) == held.removed_stamp:
+            return held
         with self._changing:
-            if removed_stamp(self._folder) != self._snapshot.removed_stamp:
-                self._snapshot = self._snapshot.without_removed(self._folder)
-            return self._snapshot
+            held = self._snapshot
+            if removed_stamp(self._folder) != held.removed_stamp:
+                held = held.without_removed(self._folder)
+                if not self._is_kept(held):  # looked at last: snapshots go before their numbers are forgotten
+                    return None
+                self._snapshot = held
+            return held
+
+    def _is_kept(self, snapshot: OpenSnapshot) -> bool:
+        return (self._folder / "snapshots" / snapshot.name).exists()

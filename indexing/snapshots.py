@@ -78,6 +78,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         format: of the snapshot's files.
         collection: name.
         generation: of the collection's rows; the database is ahead where it has a higher one.
+        mark: by which the database that numbered the chunks knows it.
         embedder: name of the embedder.
         fingerprint: of the embedder.
         dimension: of its vectors.
@@ -99,6 +100,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     document_count: int
     background: dict[str, Background]
     segments: tuple[Segment, ...]
+    mark: str = ""
     format: int = FORMAT
     is_normalised: bool = True
     files: dict[str, str] = msgspec.field(default_factory=dict)
@@ -107,6 +109,12 @@ class Manifest(Record, frozen=True, kw_only=True):
     def files_of(self, segment: str) -> dict[str, str]:
         """Return path → SHA-256 of a segment's files."""
         return {file: digest for file, digest in self.files.items() if file.startswith(f"{segment}/")}
+
+
+class _Format(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """What manifests of every format hold."""
+
+    format: int
 
 
 def rebuild_command(collection: str) -> str:
@@ -161,17 +169,17 @@ def read_manifest(snapshot: Path, collection: str) -> Manifest:
     """
     mend = rebuild_command(collection)
     try:
-        manifest = msgspec.json.decode((snapshot / MANIFEST).read_bytes(), type=Manifest)
+        raw = (snapshot / MANIFEST).read_bytes()
+        found = msgspec.json.decode(raw, type=_Format).format  # first: the rest is another format's
+        if found != FORMAT:
+            raise IndexBroken(
+                f"snapshot {snapshot} has format {found}, this Deskmate reads {FORMAT}", next_command=mend
+            )
+        return msgspec.json.decode(raw, type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
         raise IndexBroken(
             f"snapshot {snapshot} has no readable manifest: {error}", next_command=mend
         ) from error
-    if manifest.format != FORMAT:
-        raise IndexBroken(
-            f"snapshot {snapshot} has format {manifest.format}, this Deskmate reads {FORMAT}",
-            next_command=mend,
-        )
-    return manifest
 
 
 @contextmanager

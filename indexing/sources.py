@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -102,10 +103,24 @@ def _walk(root: Path, refused: list[FileRefused]) -> Iterator[tuple[Path, str]]:
         subfolders[:] = sorted(name for name in subfolders if not _is_leftover(name))
         for name in sorted(name for name in files if not _is_leftover(name)):
             path = Path(folder, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(base):
-                refused.append(FileRefused(path, "is a link that leaves the folder"))
+            if problem := _link_problem(path, base):
+                refused.append(FileRefused(path, problem))
                 continue
             yield path, path.relative_to(root).as_posix()
+
+
+def _link_problem(path: Path, base: Path) -> str:
+    """Return why a link is not followed; empty if it is, or the file is none."""
+    if not path.is_symlink():
+        return ""
+    try:
+        target = path.resolve(strict=True)
+    except RuntimeError:  # a loop, until Python 3.12
+        return "is a link that leads to itself"
+    except OSError as error:
+        is_loop = error.errno == errno.ELOOP
+        return "is a link that leads to itself" if is_loop else f"cannot be read: {error.strerror or error}"
+    return "" if target.is_relative_to(base) else "is a link that leaves the folder"
 
 
 def _is_leftover(name: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from assistant.core.errors import InputError
+from assistant.core.errors import IndexBroken, InputError
 from assistant.core.records import Record
 from assistant.store.documents import Version
 from assistant.store.history import History
@@ -104,7 +104,7 @@ def sync(
             intake = builder.intake(requested)
         outcomes = builder.store(sources, refused, intake)
         for document in plan.removed:
-            builder.delete(document)
+            _delete(builder, document)
         return _done(plan, builder, outcomes, refused)
 
 
@@ -163,6 +163,14 @@ def _rename(builder: Builder, pairs: Sequence[Renaming], live: Mapping[str, Vers
         history = History(session, builder.existing())
         for pair in pairs:
             history.rename(live[pair.old], pair.new)
+
+
+def _delete(builder: Builder, document: str) -> None:
+    try:
+        builder.delete(document)
+    except IndexBroken:  # in a served snapshot that is damaged nothing can be hidden: it is written anew
+        builder.publish()
+        builder.delete(document)
 
 
 def _done(

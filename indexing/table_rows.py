@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from assistant.core.errors import IndexBroken
 from assistant.core.progress import Progress
 from assistant.core.records import Chunk
 from indexing.embedding import Embedder, Vectors, passage_text
@@ -78,8 +79,7 @@ class ChunkVectors:
         self._chunks = VectorIndex(path)
         has_rows = (path.parent / ROWS_FILE).exists()
         self._rows = VectorIndex(path.parent / ROWS_FILE) if has_rows else None
-        owners = np.load(path.parent / ROW_OWNERS_FILE) if has_rows else []
-        self._owners: Places = np.asarray(owners, np.int64)
+        self._owners: Places = _read_owners(path.parent) if has_rows else np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self._chunks)
@@ -118,6 +118,14 @@ class ChunkVectors:
             rows = starts[chunk] + np.arange(len(chunk)) - first[chunk]
             np.maximum.at(own, chunk, self._rows.cosines(query, rows))
         return own
+
+
+def _read_owners(folder: Path) -> Places:
+    file = folder / ROW_OWNERS_FILE
+    try:
+        return np.asarray(np.load(file), np.int64)
+    except (OSError, EOFError, ValueError) as error:
+        raise IndexBroken(f"row owners {file} cannot be read: {error}") from error
 
 
 def _best(cosines: Floats, places: Places, *, width: int) -> tuple[Floats, Places]:

@@ -22,8 +22,10 @@ _LYING = {
     ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".rtf", ".epub", ".zip", ".mht",
     ".mhtml",
 }  # fmt: skip
+# Nothing of it is tried twice: comments without end would take time without end.
 _HTML_START = re.compile(
-    r"\A(?:\s|<\?xml[^>]*>|<!--.*?(?:-->|\Z))*<(?:!doctype\s+html|html|head|body|title|meta)\b", re.I | re.S
+    r"\A(?>\s+|<\?xml[^>]*>|<!--.*?(?:-->|\Z))*+<(?:!doctype\s+html|html|head|body|title|meta)\b",
+    re.I | re.S,
 )
 _HEADER_LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,60}):(?:[ \t]|\Z)")
 _MAIL_HEADERS = {

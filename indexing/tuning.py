@@ -144,7 +144,7 @@ def tuned_settings(folder: Path, settings: SearchSettings, fingerprint: str) -> 
     try:
         tuning = msgspec.json.decode(file.read_bytes(), type=Tuning)
     except (OSError, msgspec.DecodeError) as error:
-        command = f"deskmate index tune --collection {folder.name}"
+        command = f"deskmate index tune --collection {folder.name} --suite FILE"
         raise IndexBroken(f"tuning {file} cannot be read: {error}", next_command=command) from error
     if not tuning.is_used or tuning.fingerprint != fingerprint:
         return settings

@@ -42,8 +42,8 @@ class PassageSource(Protocol):
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         """Return how well the passages cover the query, from 0 to 1."""
 
-    def unknown_codes(self, question: str) -> tuple[UnknownCode, ...]:
-        """Return codes of the question that look like the collection's own and are none of them."""
+    def unknown_codes(self, question: str, filters: Filters | None = None) -> tuple[UnknownCode, ...]:
+        """Return codes of the question that look like those of the documents that pass and are none."""
 
 
 class GenerationOptions(Record, frozen=True, kw_only=True):
@@ -222,7 +222,7 @@ class Pipeline:
         """Return what to say where the documents do not cover the question, empty where they do."""
         if self.searcher is None or not found:
             return not_covered(language)
-        unknown = self.searcher.unknown_codes(question.text)
+        unknown = self.searcher.unknown_codes(question.text, question.filters)
         if unknown:
             nearest = [code for row in unknown for code in row.nearest]
             comma = "、" if language == "zh" else ", "

@@ -75,7 +75,8 @@ def root(ctx: click.Context, files: tuple[Path, ...], flags: tuple[str, ...]) ->
         if not separator or key.count(".") != 1:
             raise click.UsageError(f"--set takes SECTION.KEY=VALUE, got {flag!r}")
         environment["DESKMATE__" + key.replace(".", "__").upper()] = value
-    ctx.obj = Context(files, environment, {})
+    context = ctx.obj = Context(files, environment, {})
+    ctx.call_on_close(context.close)
 
 
 def run() -> None:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from assistant.cli.assignments import filter_option
+from assistant.cli.batches import BatchRow, answer_rows, check_filters, read_batches
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import InputError
-from assistant.core.records import ARMS, Answer, Arm, Citation, Filters, Message, Record
+from assistant.core.records import ARMS, Answer, Arm, Citation, Filters
 
 if TYPE_CHECKING:
     from assistant.answering.pipeline import Pipeline
 
 BATCH = 32
-
-
-class BatchRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """A row of a batch file; unknown fields are ignored."""
-
-    id: str
-    question: str
-    history: tuple[Message, ...] = ()
 
 
 @click.command()
@@ -125,42 +118,17 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def _ask_batch(pipeline: Pipeline, file: Path, arm: Arm | None, filters: Filters) -> None:
-    for rows in _batches(file):
-        for row, answer in zip(rows, _answer_rows(pipeline, rows, arm, filters), strict=True):
-            print_json({"id": row.id, **answer})
-
-
-def _answer_rows(
-    pipeline: Pipeline, rows: list[BatchRow], arm: Arm | None, filters: Filters
-) -> list[dict[str, Any]]:
-    """Answer rows together; where one is bad, each alone, so that a bad row only fails itself."""
     from assistant.answering.events import Question
 
-    questions = [Question(text=row.question, history=row.history, filters=filters) for row in rows]
-    try:
-        return [answer_json(answer) for answer in pipeline.answer_many(questions, arm)]
-    except InputError:
-        return [_answer_alone(pipeline, question, arm) for question in questions]
+    def answer(rows: Sequence[BatchRow]) -> list[dict[str, Any]]:
+        questions = [Question(text=row.question, history=row.history, filters=filters) for row in rows]
+        return [answer_json(answered) for answered in pipeline.answer_many(questions, arm)]
 
-
-def _answer_alone(pipeline: Pipeline, question: Any, arm: Arm | None) -> dict[str, Any]:
-    try:
-        return answer_json(pipeline.answer(question, arm))
-    except InputError as error:
-        return {"error": error.message}
-
-
-def _batches(file: Path) -> Iterator[list[BatchRow]]:
-    from assistant.core.jsonl import read_jsonl
-
-    rows: list[BatchRow] = []
-    for row in read_jsonl(file, BatchRow):
-        rows.append(row)
-        if len(rows) == BATCH:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+    if pipeline.searcher is not None:
+        check_filters(pipeline.searcher, filters)
+    for rows in read_batches(file, BATCH):
+        for line in answer_rows(rows, answer):
+            print_json(line)
 
 
 def _read_standard_input() -> str:

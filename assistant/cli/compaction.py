@@ -22,6 +22,7 @@ def compact(context: Context, collection: str, *, as_json: bool) -> None:
     before = _size(folder)
     with open_builder(context, collection) as builder:
         report = builder.compact()
+        builder.database.empty_log()
     freed = before - _size(folder)
     if as_json:
         print_json({"collection": collection, "snapshot": report.snapshot, "freed_bytes": freed})

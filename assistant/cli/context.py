@@ -82,7 +82,7 @@ class Context:
         return self._progress or TerminalProgress(self.console)
 
     def close(self) -> None:
-        """Close what was opened; the end of the process does it for a command."""
+        """Close what was opened: an engine's thread that outlives the interpreter would abort the process."""
         if "resources" in self.__dict__:
             self.resources.close()
 

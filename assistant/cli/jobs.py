@@ -41,6 +41,7 @@ def list_jobs(
 ) -> None:
     """Show jobs, newest first."""
     with open_queue(context) as queue:
+        queue.free_lost()
         found = queue.jobs(collection, state, limit)
     if as_json:
         print_json({"jobs": found})
@@ -59,6 +60,7 @@ def list_jobs(
 def show(context: Context, job_id: str, *, as_json: bool) -> None:
     """Show a job's stages, what came out of it and what went wrong."""
     with open_queue(context) as queue:
+        queue.free_lost()
         job = queue.get(job_id)
     if as_json:
         print_json(job)
@@ -97,6 +99,7 @@ def retry(context: Context, job_id: str, *, as_json: bool) -> None:
 def watch(context: Context, job_id: str) -> None:
     """Follow a job with a progress bar until it ends; Ctrl-C stops watching, not the job."""
     with open_queue(context) as queue:
+        queue.free_lost()
         job = queue.get(job_id)
         if job.state == "queued" and not queue.presence.has_worker():
             context.console.print("no worker runs here; start one with: deskmate worker", markup=False)
@@ -160,7 +163,11 @@ def _follow(context: Context, queue: JobQueue, job: Job) -> Job:
             progress.finish()
             return job
         time.sleep(_WATCH_SECONDS)
-        job = queue.get(job.id)
+        queue.free_lost()
+        before, job = job, queue.get(job.id)
+        is_back = (before.state, job.state) == ("running", "queued")
+        if is_back and not queue.presence.has_worker():
+            context.console.print("its worker is gone; start one with: deskmate worker", markup=False)
 
 
 def _show(job: Job) -> None:

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from assistant.cli.assignments import filter_option
+from assistant.cli.batches import BatchRow, answer_rows, check_filters, read_batches
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import InputError
-from assistant.core.jsonl import read_jsonl
-from assistant.core.records import Filters, Message, Passage, Record
+from assistant.core.records import Filters, Passage
 
 if TYPE_CHECKING:
     from indexing.search import Searcher
 
 _BATCH = 64
 _EXCERPT = 400
-
-
-class BatchRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """A row of a batch file; other fields are ignored."""
-
-    id: str
-    question: str
-    history: tuple[Message, ...] = ()
 
 
 @click.command()
@@ -98,18 +90,20 @@ def passage_row(passage: Passage) -> dict[str, object]:
 
 def _search_batch(
     searcher: Searcher, file: Path, top_k: int | None, filters: Filters
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     from indexing.search import query_in_context
 
-    rows = list(read_jsonl(file, BatchRow))
-    if not rows:
-        raise InputError(f"{file}: no rows")
-    for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        queries = [query_in_context(row.question, row.history) for row in part]
+    def find(rows: Sequence[BatchRow]) -> list[dict[str, Any]]:
+        queries = [query_in_context(row.question, row.history) for row in rows]
         found = searcher.search_many(queries, top_k, filters)
-        for row, passages in zip(part, found, strict=True):
-            yield {"id": row.id, "passages": [passage_row(passage) for passage in passages]}
+        return [{"passages": [passage_row(passage) for passage in passages]} for passages in found]
+
+    batches = list(read_batches(file, _BATCH))  # a broken line is told before anything is printed
+    if not batches:
+        raise InputError(f"{file}: no rows")
+    check_filters(searcher, filters)
+    for rows in batches:
+        yield from answer_rows(rows, find)
 
 
 def _show(passages: Sequence[Passage]) -> None:

@@ -41,10 +41,21 @@ class SegmentStatus(Record, frozen=True, kw_only=True):
 
 
 class CollectionStatus(Record, frozen=True, kw_only=True):
-    """A collection and its live documents; ``snapshot`` is None where nothing is served yet."""
+    """A collection and its live documents.
+
+    Attributes:
+        collection: name.
+        snapshot: that is served, None where nothing is yet.
+        problem: why the served snapshot cannot be searched, and what to do; empty where it can.
+        segments: of the served snapshot.
+        document_count: live documents.
+        chunk_count: their chunks.
+        documents: the live documents.
+    """
 
     collection: str
     snapshot: str | None
+    problem: str
     segments: tuple[SegmentStatus, ...]
     document_count: int
     chunk_count: int
@@ -89,6 +100,7 @@ def _collection_status(context: Context, session: Session, item: Collection) -> 
     from indexing.snapshots import current_name
 
     folder = context.home.collection(item.name)
+    segments, problem = _segments(folder)
     counts = Chunks(session).counts(item.id)
     documents = tuple(
         DocumentStatus(
@@ -106,24 +118,29 @@ def _collection_status(context: Context, session: Session, item: Collection) -> 
     return CollectionStatus(
         collection=item.name,
         snapshot=current_name(folder),
-        segments=_segments(folder),
+        problem=problem,
+        segments=segments,
         document_count=len(documents),
         chunk_count=sum(counts.values()),
         documents=documents,
     )
 
 
-def _segments(folder: Path) -> tuple[SegmentStatus, ...]:
+def _segments(folder: Path) -> tuple[tuple[SegmentStatus, ...], str]:
+    """Return the served snapshot's parts, and why it cannot be searched where its manifest says so."""
     from indexing.snapshots import open_current
 
     try:
         _, manifest = open_current(folder)
-    except (NotFoundError, IndexBroken):
-        return ()
-    return tuple(
+    except NotFoundError:
+        return (), ""
+    except IndexBroken as error:
+        return (), str(error)
+    segments = tuple(
         SegmentStatus(name=part.name, chunk_count=part.chunk_count, kind=part.kind, recall=part.recall)
         for part in manifest.segments
     )
+    return segments, ""
 
 
 def _show_collection(row: CollectionStatus, *, with_documents: bool) -> None:
@@ -131,6 +148,8 @@ def _show_collection(row: CollectionStatus, *, with_documents: bool) -> None:
         f"{row.collection}: {row.document_count} documents, {row.chunk_count} chunks, "
         f"snapshot {row.snapshot or 'none'}"
     )
+    if row.problem:
+        click.echo(f"  problem: {row.problem}")
     for part in row.segments:
         click.echo(f"  {part.name}: {part.chunk_count} chunks, {part.kind}, recall@10 {part.recall:.3f}")
     for item in row.documents if with_documents else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,11 @@ import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.cli.jobs import background_option, enqueue
+from assistant.core.errors import InputError
+from assistant.core.records import Example
 from assistant.jobs.records import Job, Outcome
+from assistant.store.documents import Documents
+from assistant.store.history import History
 
 if TYPE_CHECKING:
     from assistant.store.adapters import Adapter
@@ -55,6 +60,25 @@ def _train(context: Context, collection: str) -> tuple[Adapter, TrainReport | No
     from training.dataset import read_examples
 
     manifest, examples = read_examples(context.home.collection(collection) / "datasets", collection)
+    _refuse_removed(context, collection, examples)
     return train_collection(
         manifest, examples, context.home, context.settings, context.resources.database, context.progress()
     )
+
+
+def _refuse_removed(context: Context, collection: str, examples: Iterable[Example]) -> None:
+    """Refuse a dataset with examples from documents that have been removed since it was made.
+
+    Raises:
+        InputError: it has some.
+    """
+    with context.resources.database.read() as session:
+        found = Documents(session).find_collection(collection)
+        there = History(session, found).paths() if found else set()
+    gone = sorted({name for example in examples for name in example.documents} - there)
+    if gone:
+        raise InputError(
+            f"the instruction data of collection {collection!r} is made from documents that are no longer "
+            f"in it: {len(gone)}, such as {gone[0]!r}",
+            next_command=f"deskmate synth --collection {collection}",
+        )

@@ -127,6 +127,7 @@ class JobQueue:
             NotFoundError: there is none.
             InputError: it has not ended, or succeeded.
         """
+        self.free_lost()
         with self._database.write() as session:
             row = _find(session, job_id)
             if row.state not in ENDED or row.state == "succeeded":

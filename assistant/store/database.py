@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,23 @@ class Database:
             yield session
             session.commit()
 
+    def empty_log(self) -> None:
+        """Move what SQLite's write-ahead log holds into the database: deleted rows leave the disk with it.
+
+        Raises:
+            ResourceError: another process has been reading for too long.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._writing, _translated(self.url), closing(self._engine.raw_connection()) as connection:
+            # not through a session: it cannot be done within a transaction
+            is_busy = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if is_busy:
+            raise ResourceError(
+                f"database {_shown(self.url)} is being read: what was deleted may still be in its log",
+                next_command="deskmate index compact",
+            )
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -105,7 +122,8 @@ def _open_engine(url: str) -> Engine:
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin by itself: _begin does
     # FULL: what was answered as stored or removed stays so when the power fails a moment later
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # secure_delete: the text of a deleted row is overwritten, not only its place given free
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -81,6 +81,16 @@ class History:
             next_command=f"deskmate index versions {document} --collection {self._collection.name}",
         )
 
+    def paths(self) -> set[str]:
+        """Return the paths of all live documents, with those that they had before."""
+        former = (
+            select(DocumentAliasRow.path)
+            .join(VersionRow, VersionRow.document_id == DocumentAliasRow.document_id)
+            .where(DocumentAliasRow.collection_id == self._collection.id, VersionRow.state == "live")
+        )
+        live = self._documents.live_versions(self._collection.id)
+        return {version.document for version in live} | set(self._session.scalars(former))
+
     def kept(self) -> list[Version]:
         """Return all versions whose text is kept."""
         rows = self._session.execute(

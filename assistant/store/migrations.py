@@ -16,6 +16,8 @@ from assistant.store.tables import SCHEMA_VERSION
 
 # schema version → what leads to the next one, in the SQL that SQLite and PostgreSQL share
 _STEPS: Mapping[int, Sequence[str]] = {
+    # embeddings of tables get vectors of their rows: made anew with the next snapshot
+    1: ("DELETE FROM embeddings WHERE key IN (SELECT embedding_key FROM chunks WHERE kind = 'table')",),
     2: (
         "ALTER TABLE document_versions ADD COLUMN metadata JSON NOT NULL DEFAULT '{}'",
         "ALTER TABLE document_versions ADD COLUMN stated_metadata JSON NOT NULL DEFAULT '{}'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -34,7 +35,7 @@ def read_epub(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
             place = posixpath.normpath(posixpath.join(folder, unquote(name.split("#")[0])))
             try:
                 page = archive.read(place)
-            except (KeyError, zipfile.BadZipFile) as error:
+            except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
                 book.warnings.append(
                     f"chapter {name!r} is {'missing' if isinstance(error, KeyError) else 'damaged'}"
                 )

@@ -22,13 +22,15 @@ def split_front_matter(text: str, *, is_certain: bool = True) -> tuple[dict[str,
     Args:
         text: of a file.
         is_certain: the format has front matter; where it does not, as in plain text, a head counts as one
-            only if it names a key that is known, because rules around a title look the same.
+            only if it names a key that is known, because rules around a title look the same. Without any
+            field even Markdown's is text between two rules.
     """
     for pattern, read in ((_YAML, _read_yaml), (_TOML, _read_toml)):
         match = pattern.match(text)
         if match:
             fields = read(match[1])
-            if is_certain or any(fold_key(name) in {*_TITLES, *STANDARD_KEYS} for name in fields):
+            is_known = any(fold_key(name) in {*_TITLES, *STANDARD_KEYS} for name in fields)
+            if is_known or (is_certain and (fields or not match[1].strip())):
                 return fields, text[match.end() :]
     return {}, text
 

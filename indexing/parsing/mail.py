@@ -17,6 +17,7 @@ import msgspec
 from assistant.core.errors import FileRefused
 from assistant.core.settings import IndexSettings
 from indexing.parsing.decoding import decode
+from indexing.parsing.ocr_pages import PageProgress, no_page_progress
 from indexing.parsing.parse import read_partition
 from indexing.parsing.partition import Partition
 from indexing.parsing.plain import read_text
@@ -27,13 +28,19 @@ _MOST_ATTACHMENTS = 50
 _NAMED_HEADERS = ("From", "To", "Date")
 # Of two bodies the page is taken, which has the structure, unless it lacks this much of the text.
 _PAGE_SHARE = 0.7
-_SIGNATURE = re.compile(r"\n-- \n(?:.*\n?){0,12}\Z")
-_SOFT_BREAK = re.compile(r"(?<!-- ) \n(?!>)")
+_SIGNATURE = re.compile(r"\n-- \n(?:[^\n]*\n){0,11}[^\n]*\n?\Z")
+# Neither quotes nor the line above a signature take part in flowed text.
+_SOFT_BREAK = re.compile(r"(?<!\n--) \n(?!>|-- \n)")
 _UNSAFE = re.compile(r"[\x00-\x1f/\\]")
 
 
-def read_eml(path: Path, settings: IndexSettings) -> Partition:
+def read_eml(path: Path, settings: IndexSettings, on_page: PageProgress = no_page_progress) -> Partition:
     """Read a mail: its subject is the title, an attachment a section of its own.
+
+    Args:
+        path: the file.
+        settings: limits.
+        on_page: told of each page of an attachment whose text is recognised.
 
     Raises:
         FileRefused: it is no mail.
@@ -48,7 +55,7 @@ def read_eml(path: Path, settings: IndexSettings) -> Partition:
         if number == _MOST_ATTACHMENTS:
             mail.warnings.append(f"only the first {_MOST_ATTACHMENTS} attachments are read")
             break
-        _read_attachment(part, mail, settings)
+        _read_attachment(part, mail, settings, on_page)
     return mail
 
 
@@ -156,7 +163,7 @@ def _is_attached(part: Any) -> bool:
     return bool(part.get_filename()) and part.get_content_maintype() not in {"image", "text"}
 
 
-def _read_attachment(part: Any, mail: Partition, settings: IndexSettings) -> None:
+def _read_attachment(part: Any, mail: Partition, settings: IndexSettings, on_page: PageProgress) -> None:
     if part.get_content_maintype() == "message":
         inner = part.get_payload(0) if part.is_multipart() else part
         name, raw = f"{_header(inner, 'Subject') or 'mail'}.eml", inner.as_bytes()
@@ -166,7 +173,7 @@ def _read_attachment(part: Any, mail: Partition, settings: IndexSettings) -> Non
             part.get_payload(decode=True) or b"",
         )
     try:
-        read = _read_bytes(raw, name, settings)
+        read = _read_bytes(raw, name, settings, on_page)
     except FileRefused as refusal:
         mail.warnings.append(f"attachment {name!r} is not read: it {refusal.reason}")
         return
@@ -174,7 +181,7 @@ def _read_attachment(part: Any, mail: Partition, settings: IndexSettings) -> Non
     mail.warnings += [f"attachment {name!r}: {warning}" for warning in read.warnings]
 
 
-def _read_bytes(raw: bytes, name: str, settings: IndexSettings) -> Partition:
+def _read_bytes(raw: bytes, name: str, settings: IndexSettings, on_page: PageProgress) -> Partition:
     if not raw.strip():
         raise FileRefused(name, "is empty")
     with tempfile.TemporaryDirectory(prefix="deskmate-") as folder:
@@ -187,7 +194,7 @@ def _read_bytes(raw: bytes, name: str, settings: IndexSettings) -> Partition:
         if kind == "eml" and not settings.max_archive_depth:
             raise FileRefused(name, "is a mail inside too many mails ([index] max_archive_depth)")
         deeper = msgspec.structs.replace(settings, max_archive_depth=max(settings.max_archive_depth - 1, 0))
-        return read_partition(file, kind, deeper)
+        return read_partition(file, kind, deeper, on_page)
 
 
 def _title(text: str, depth: int) -> Any:

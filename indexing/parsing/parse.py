@@ -35,8 +35,8 @@ _READERS = {
     "jsonl": ("indexing.parsing.dialogues", "read_jsonl_dialogues"),
     "image": ("indexing.parsing.images", "read_image"),
 }
-# Kinds whose readers recognise text, page by page.
-_RECOGNISED = {"pdf", "image"}
+# Kinds whose readers recognise text, page by page; a mail's does in what is attached.
+_RECOGNISED = {"pdf", "image", "eml"}
 _TITLE_CHARACTERS = 200
 
 

@@ -168,8 +168,11 @@ class _Worker:
 def _receive_document(
     connection: socket.socket, settings: IndexSettings, on_page: PageProgress
 ) -> ParseReply:
-    """Return the reply; while text is recognised, each page has a time limit of its own."""
-    for _ in range(settings.max_pages + 2):
+    """Return the reply; while text is recognised, each page has a time limit of its own.
+
+    A mail may recognise several attachments, each of which tells its beginning beside its pages.
+    """
+    for _ in range(2 * settings.max_pages + 2):
         reply = receive(connection, ParseReply)
         if reply.pages is None:
             return reply

@@ -56,8 +56,11 @@ def read_rst(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
 def _register(text: str) -> None:
     """Let every directive and role that the text uses and docutils lacks keep its content."""
     from docutils.parsers.rst import directives, roles
+    from docutils.parsers.rst.directives import images
     from docutils.parsers.rst.languages import en
 
+    for directive in (images.Image, images.Figure):  # to embed a picture is to read any file of this machine
+        directive.option_spec["loading"] = lambda _argument: "link"
     for name in {name.lower() for name in _DIRECTIVE.findall(text)}:
         if name not in en.directives or name in _CODE | _SILENT:
             directives.register_directive(name, _directive())

@@ -61,6 +61,8 @@ def test_an_unknown_code_is_said_to_be_unknown(listed: Any) -> None:
     assert answer.abstained
     assert "E-47" in answer.text
     assert "E-45" in answer.text
+    filtered = Question(text="What does E-47 mean?", filters={"product": "Q7"})
+    assert "E-45" not in _pipeline(searcher).answer(filtered).text
 
 
 def test_history_is_searched_with_and_bounded(listed: Any) -> None:

@@ -114,6 +114,15 @@ def test_a_person_reads_documents_and_marks(data: Path) -> None:
     assert "  zh/烤箱.txt  version 1" in deskmate("index", "status", "--collection", "泵").stdout
 
 
+def test_status_names_a_snapshot_that_cannot_be_searched(data: Path) -> None:
+    before = answer(deskmate("index", "status", "--json"))["collections"][0]
+    assert before["problem"] == ""
+    (data / "collections" / "泵" / "snapshots" / "000001" / "manifest.json").write_text("damaged", "utf-8")
+    after = answer(deskmate("index", "status", "--json"))["collections"][0]
+    assert "has no readable manifest" in after["problem"]
+    assert f"  problem: {after['problem']}" in deskmate("index", "status").stdout
+
+
 def test_status_and_remove_agree(data: Path) -> None:
     before = answer(deskmate("index", "status", "--collection", "泵", "--json"))["collections"][0]
     assert [row["document"] for row in before["documents"]] == ["en/pump.md", "zh/烤箱.txt"]
@@ -133,6 +142,10 @@ def test_status_and_remove_agree(data: Path) -> None:
     compacted = answer(deskmate("index", "compact", "--collection", "泵", "--json"))
     assert compacted["snapshot"] == "000003"
     assert compacted["freed_bytes"] > 0
+    files = {path.name: path.read_bytes() for path in data.glob("deskmate.sqlite3*")}
+    assert "deskmate.sqlite3" in files
+    assert not any("蒸汽发生器".encode() in content for content in files.values())
+    assert b"fan is blocked" in files["deskmate.sqlite3"]
     assert "recall@10 1.000" in deskmate("index", "status").stdout
 
 
@@ -180,12 +193,35 @@ def test_a_question_in_broken_bytes_ends_with_2_and_no_traceback(data: Path) -> 
     assert b"Traceback" not in ended.stderr
 
 
-def test_tune_measures_and_keeps_what_it_found(data: Path) -> None:
+def test_a_row_that_cannot_be_searched_fails_alone(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [{"id": str(place), "question": text} for place, text in enumerate(("E-47?", " ", "除垢液"))]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    result = deskmate("search", "--batch", file, "--collection", "泵")
+    assert result.exit_code == 0
+    first, second, third = [json.loads(line) for line in result.stdout.splitlines()]
+    assert "E-47" in first["passages"][0]["text"]
+    assert second == {"id": "1", "error": "the question is empty"}
+    assert "除垢液" in third["passages"][0]["text"]
+
+
+@pytest.mark.parametrize("command", ["search", "ask"])
+def test_an_unknown_filter_ends_a_batch_before_its_rows(data: Path, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"id": "a", "question": "E-47?"}\n', "utf-8")
+    words = ["--set", "engine.kind=scripted", command, "--batch", file, "--collection", "泵"]
+    result = deskmate(*words, "--filter", "nope=1")
+    assert error(result).exit_code == 2
+    assert "'nope'" in error(result).message
+    assert result.stdout == ""
+    assert deskmate(*words, "--filter", "language=en").exit_code == 0
+
+
+def test_tune_measures_and_keeps_only_what_a_suite_found(data: Path) -> None:
+    kept = data / "collections" / "泵" / "tuning.json"
     found = answer(deskmate("index", "tune", "--collection", "泵", "--json"))
     assert {"BM25", "dense", "RRF", "weighted 0.6"} <= {row["name"] for row in found["rows"]}
-    assert json.loads((data / "collections" / "泵" / "tuning.json").read_text("utf-8")) == found
-    shown = deskmate("index", "tune", "--collection", "泵").stdout
-    assert "95 % interval" in shown
+    assert not kept.exists()
     assert isinstance(error(deskmate("index", "tune", "--collection", "none")), NotFoundError)
     suite = data / "suite.jsonl"
     row = {"id": "1", "lang": "en", "question": "What is E-47?", "answers": ["A blocked fan."]}
@@ -193,3 +229,5 @@ def test_tune_measures_and_keeps_what_it_found(data: Path) -> None:
     suite.write_text(json.dumps(row | {"gold": gold}), "utf-8")
     real = answer(deskmate("index", "tune", "--collection", "泵", "--suite", suite, "--json"))
     assert (real["question_count"], real["is_made"]) == (1, False)
+    assert "95 % interval" in deskmate("index", "tune", "--collection", "泵").stdout
+    assert json.loads(kept.read_text("utf-8")) == real

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,11 +15,15 @@ from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from assistant.cli.app import root
+from assistant.cli.context import Context
+from assistant.cli.jobs import _follow
 from assistant.cli.worker import KINDS, _function
 from assistant.core.errors import DeskmateError
 from assistant.core.home import Home
+from assistant.core.progress import NoProgress
 from assistant.jobs.job_queue import JobQueue
 from assistant.jobs.records import Job, JobKind
 from assistant.store.database import Database
@@ -118,6 +124,60 @@ def test_cancel_retry_and_watch_tell_what_became_of_a_job(queue: JobQueue) -> No
     watched = error(deskmate("jobs", "watch", job.id))
     assert (watched.exit_code, watched.next_command) == (1, f"deskmate jobs show {job.id}")
     assert error(deskmate("jobs", "show", "job-x")).exit_code == 3
+
+
+_CLAIM = """
+import sys, time
+from pathlib import Path
+from assistant.jobs.presence import Presence
+with Presence(Path(sys.argv[1])).enter() as name:
+    print(name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def lost(home: Home, queue: JobQueue) -> Job:
+    """A job as its worker's claim left it; the worker was killed since."""
+    queue.enqueue("index.rebuild", "泵", {})
+    command = [sys.executable, "-c", _CLAIM, str(home.workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        job = queue.claim(worker.stdout.readline().strip())
+        os.kill(worker.pid, signal.SIGKILL)
+    assert job is not None
+    assert queue.get(job.id).state == "running"
+    return job
+
+
+@pytest.mark.parametrize("command", ["show", "list", "retry"])
+def test_a_job_whose_worker_died_is_queued_for_who_looks(lost: Job, command: str) -> None:
+    if command == "list":
+        assert answer("jobs", "list", "--state", "queued")["jobs"][0]["id"] == lost.id
+    elif command == "show":
+        assert answer("jobs", "show", lost.id)["state"] == "queued"
+    else:
+        assert "is queued" in error(deskmate("jobs", "retry", lost.id)).message
+
+
+def test_who_watches_is_told_that_the_worker_died(lost: Job, queue: JobQueue) -> None:
+    context = Context((), {}, {}, NoProgress())
+    context.console = Console(file=io.StringIO())
+
+    def cancel_when_told() -> None:
+        until = time.monotonic() + 10
+        while "worker" not in told() and time.monotonic() < until:
+            time.sleep(0.01)
+        queue.cancel(lost.id)
+
+    def told() -> str:
+        return context.console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+    teller = threading.Thread(target=cancel_when_told)
+    teller.start()
+    assert _follow(context, queue, lost).state == "cancelled"
+    teller.join()
+    assert told() == "its worker is gone; start one with: deskmate worker\n"
 
 
 def stored(home: Home) -> int:

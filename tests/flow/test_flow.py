@@ -171,6 +171,21 @@ def test_a_folder_without_documents_and_bad_files(start: Start, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_a_process_that_used_the_local_engine_ends_well(tmp_path: Path, tiny_model: Path) -> None:
+    """An engine's thread that outlives the interpreter aborts the process after its answer is printed."""
+    code = "from assistant.cli import main; main()"
+    options = ["--set", f"engine.base_model={tiny_model}", "--set", "engine.max_new_tokens=4"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options, "ask", "What is a pump?", "--arm", "base"],
+        env=os.environ | {"DESKMATE_HOME": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"terminate" not in done.stderr
+
+
+@pytest.mark.slow
 def test_the_whole_loop_with_real_models(start: Start, tmp_path: Path, files: Path) -> None:
     """A short tuning on a part of the collection; skips where the default models are not prepared."""
     from assistant.core.home import Home

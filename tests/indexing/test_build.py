@@ -94,6 +94,9 @@ def test_another_chunk_size_cuts_an_unchanged_file_anew_without_a_new_version(
     corpus = load_corpus("pumps", home)
     assert len(corpus.chunks) > before
     assert {chunk.version for chunk in corpus.chunks} == {1}
+    with Database(home.database_url).read() as session:  # nothing is left of what it was cut into before
+        stored = session.scalars(select(EmbeddingRow.key)).all()
+        assert set(stored) == set(session.scalars(select(ChunkRow.embedding_key)))
 
 
 def test_other_ticket_columns_read_an_unchanged_file_anew(

@@ -181,3 +181,93 @@ def test_a_chunk_that_explains_a_code_is_known(text: str, *, is_defining: bool) 
         [(1, "", text), (2, "Codes\nE-45 Insulation", "Dry it."), (3, "", "error E-45, E-46")]
     )
     assert codes.defining("What is E-45?") == ({1, 2} if is_defining else {2})
+
+
+@pytest.fixture(scope="module")
+def plain() -> CodeIndex:
+    """Two families of plain numbers, 8001 to 8005 and 20001 to 20003."""
+    numbers = [*range(8001, 8006), *range(20001, 20004)]
+    return build_codes((number, "", f"Error Number: {number}. A write conflict.") for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("question", "unknown"),
+    [
+        ("error 8099?", ["8099"]),
+        ("错误编号 8099", ["8099"]),
+        ("错误代码是8099", ["8099"]),
+        ("ERROR [pid 4711] 8099 write conflict", ["8099"]),
+        ("Error 8099 came up after 5000 hours", ["8099"]),
+        ("What does error 2023 mean?", ["2023"]),
+        ("订单10086报错20009怎么办", ["20009"]),
+        ("Error 8001 came up after 5000 hours, what now?", []),
+        ("Error 8001: process 4711 against 4712", []),
+        ("错误8001，已经出现5000了", []),
+        ("Which error was fixed in 2023?", []),
+        ("ERROR [pid 4711] 8001 write conflict", []),
+        ("订单10086是什么状态", []),
+        ("序列号：10086 显示什么？", []),
+        ("The error is on order no. 10086", []),
+        ("The display of serial number 10086 is dark", []),
+        ("The error came up after 5000 operating hours", []),
+        ("The fault comes at 5000 rpm", []),
+        ("The alarm says 5000 W", []),
+        ("error within 5000 ms", []),
+        ("错误出现在 5000 Hz", []),
+        ("Does the error come with more than 5000?", []),
+        ("超过5000出现错误", []),
+    ],
+)
+def test_counts_and_other_numbers_are_no_unknown_codes(
+    plain: CodeIndex, question: str, unknown: list[str]
+) -> None:
+    assert [code.code for code in plain.unknown(question)] == unknown
+
+
+@pytest.mark.parametrize(
+    ("question", "unknown"),
+    [
+        ("What does A4 mean?", ["A4"]),
+        ("A4?", ["A4"]),
+        ("error A4", ["A4"]),
+        ("the error code is A4", ["A4"]),
+        ("显示A4怎么办", ["A4"]),
+        ("A4 故障", ["A4"]),
+        ("My machine has A-4", ["A-4"]),
+        ("error A2", []),
+        ("How do I print on A4 paper?", []),
+        ("Error when printing on A4", []),
+        ("显示A4纸用完", []),
+        ("怎么打印A4，出现错误", []),
+    ],
+)
+def test_a_letter_with_one_digit_is_an_unknown_code_only_where_it_is_called_one(
+    question: str, unknown: list[str]
+) -> None:
+    codes = build_codes([(1, "", "Error A1, error A2, error A3.")])
+    assert [code.code for code in codes.unknown(question)] == unknown
+
+
+@pytest.mark.parametrize("hyphen", "\u2010\u2011\u2012\u2013\u2212")
+def test_a_typeset_hyphen_is_a_hyphen(codes: CodeIndex, hyphen: str) -> None:
+    assert codes.chunks_of(f"显示E{hyphen}47怎么办") == {2: 1}
+    assert build_codes([(7, "", f"Error E{hyphen}47.")]).chunks_of("E-47") == {7: 1}
+
+
+def test_a_dash_between_numbers_or_codes_makes_a_range(codes: CodeIndex) -> None:
+    assert codes.chunks_of("E01–F03") == {1: 1, 3: 1}
+    assert find_codes("errors E-01–05") == [("E-01", 7)]
+    assert find_codes("the ESP32‑S3") == [("ESP32-S3", 4)]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "错误E47见https://a.cn/x",
+        "https://a.cn/x，E47是什么意思",
+        "见https://a.cn/F03。E47",
+        "E47https://a.cn/F03",
+    ],
+)
+def test_an_address_ends_where_chinese_begins(codes: CodeIndex, question: str) -> None:
+    assert codes.chunks_of(question) == {2: 1}

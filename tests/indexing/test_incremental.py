@@ -13,6 +13,7 @@ from assistant.core.settings import EmbedderSettings, Settings
 from indexing.build import Builder
 from indexing.corpus import ChunkFile, load_corpus
 from indexing.embedding import HashingEmbedder
+from indexing.queries import is_missing
 from indexing.search import Searcher
 from indexing.snapshots import (
     disk_errors,
@@ -92,6 +93,22 @@ def test_a_delta_ranks_as_a_snapshot_written_whole_does(
         assert lexical == pytest.approx([score or 0 for _, _, score in whole_row], rel=1e-5)
 
 
+def test_a_language_that_comes_later_is_measured_on_what_came(
+    make_builder: type[Builder], documents: Path, home: Home
+) -> None:
+    def add(name: str, template: str, count: int) -> None:
+        write(documents, name, "".join(f"# {n}\n{template.format(n)}\n" for n in range(count)))
+        make_builder("both").add([documents / name])
+
+    add("en.txt", "Sentence {} of the pump.", 30)
+    add("zh1.txt", "水泵的第{}句话。", 2)
+    add("zh2.txt", "烤箱的第{}句话。", 40)
+    _, manifest = open_current(home.collection("both"))
+    assert [part.name for part in manifest.segments] == ["base", "delta"]
+    assert (manifest.background["en"].count, manifest.background["zh"].count) == (30, 42)
+    assert not is_missing("zh", manifest.background)
+
+
 def test_many_changes_make_a_new_base(make_builder: type[Builder], documents: Path, folder: Path) -> None:
     write(documents, "many.txt", "".join(f"# {n}\nSentence {n} of the pump.\n" for n in range(300)))
     make_builder().add([documents])
@@ -154,6 +171,7 @@ def test_compacting_takes_what_was_removed_off_the_disk(
     assert found(searcher, "E-47 pump seal") == {GUIDE}
     with pytest.raises(NotFoundError, match="no collection 'other'"):
         make_builder("other").compact()
+    assert not folder.with_name("other").exists()
 
 
 def test_a_removed_document_can_be_added_again(
@@ -183,6 +201,16 @@ def test_removing_needs_a_served_snapshot_that_can_hide_it(make_builder: type[Bu
     assert make_builder().rebuild().document_count == 2
     make_builder().remove(PUMP)
     assert found(Searcher(folder, SETTINGS, HashingEmbedder()), "pump seal") == {GUIDE}
+
+
+def test_a_manifest_of_another_format_is_named(make_builder: type[Builder], folder: Path) -> None:
+    file = folder / "snapshots" / "000001" / "manifest.json"
+    file.write_text('{"collection": "pumps", "generation": 1, "format": 1}', "utf-8")
+    said = r"has format 1, this Deskmate reads 2; run: deskmate index rebuild --collection pumps"
+    with pytest.raises(IndexBroken, match=said):
+        open_current(folder)
+    make_builder().rebuild()
+    assert found(Searcher(folder, SETTINGS, HashingEmbedder()), "pump seal") == {PUMP, GUIDE}
 
 
 def test_a_damaged_older_snapshot_stops_nothing(

@@ -135,6 +135,12 @@ def test_in_plain_text_rules_around_a_title_are_no_front_matter() -> None:
     assert (front_metadata(fields), rest) == ({"model": "Q7"}, "Text.\n")
 
 
+def test_text_between_two_rules_is_no_front_matter() -> None:
+    text = "---\n# Q7\n\nDo not open 勿开盖\n\n---\nMore"
+    assert split_front_matter(text) == ({}, text)
+    assert split_front_matter("---\n\n---\nMore") == ({}, "More")
+
+
 def test_properties_of_pages_and_files() -> None:
     page = (
         "<html><head><meta name='keywords' content='pump,泵'><meta property='article:modified_time' "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import zipfile
@@ -14,6 +15,8 @@ import pytest
 from assistant.core.errors import FileRefused
 from assistant.core.settings import IndexSettings
 from indexing.parsing import ParserPool
+from indexing.parsing.pool import _receive_document
+from indexing.parsing.wire import ParseReply, send
 from indexing.sources import SourceFile, find_sources
 
 BIG_ROWS = 1_500_000
@@ -49,6 +52,19 @@ def test_one_process_parses_file_after_file(pool: ParserPool, sources: dict[str,
     parser = psutil.Process().children()[-1]
     assert [element.text for element in pool.parse(sources["good.md"]).elements] == ["手册", "先断电。"]
     assert psutil.Process().children()[-1] == parser
+
+
+def test_scans_attached_to_a_mail_may_have_all_pages_together() -> None:
+    ours, theirs = socket.socketpair()
+    told: list[tuple[int, int]] = []
+    with ours, theirs:
+        for pages in [(0, 1), (1, 1)] * 3:
+            send(theirs, ParseReply(pages=pages))
+        send(theirs, ParseReply(refusal="the end"))
+        settings = IndexSettings(max_pages=3)
+        reply = _receive_document(ours, settings, lambda done, total: told.append((done, total)))
+    assert reply.refusal == "the end"
+    assert told == [(0, 1), (1, 1)] * 3
 
 
 @pytest.mark.slow

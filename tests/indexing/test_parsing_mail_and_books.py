@@ -14,6 +14,8 @@ from assistant.core.errors import FileRefused
 from assistant.core.records import Element, ParsedDocument
 from assistant.core.settings import IndexSettings
 from indexing.parsing import parse_file
+from indexing.parsing.ocr_pages import PageProgress
+from indexing.parsing.partition import Partition
 
 SETTINGS = IndexSettings()
 
@@ -84,6 +86,39 @@ def test_plain_body_is_taken_where_the_page_lacks_the_text(tmp_path: Path, messa
     assert shape(parsed.elements) == [*HEAD, ("text", 0, "The pump leaks at the lower seal.")]
 
 
+def test_quotes_behind_a_signature_are_kept(tmp_path: Path, message: EmailMessage) -> None:
+    message.set_content("Hi.\n\n-- \nLi\n" + ("> " + "x" * 60 + "\n") * 30)
+    parsed = parse(tmp_path / "a.eml", "eml", message.as_bytes())
+    assert sum(element.text.count("x" * 60) for element in parsed.elements) == 30
+
+
+def test_flowed_lines_are_joined_and_their_signature_is_left_out(
+    tmp_path: Path, message: EmailMessage
+) -> None:
+    message.set_content("text \nmore \n-- \nLi\n")
+    message.set_param("format", "flowed")
+    parsed = parse(tmp_path / "a.eml", "eml", message.as_bytes())
+    assert shape(parsed.elements) == [*HEAD, ("text", 0, "text more")]
+
+
+def test_each_attachment_tells_its_recognised_pages(
+    tmp_path: Path, message: EmailMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recognise(_path: Path, _settings: IndexSettings, on_page: PageProgress) -> Partition:
+        on_page(0, 1)
+        on_page(1, 1)
+        return Partition(elements=[])
+
+    monkeypatch.setattr("indexing.parsing.pdf.read_pdf", recognise)
+    message.set_content("See the scans.")
+    for name in ("a.pdf", "b.pdf"):
+        message.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename=name)
+    (tmp_path / "a.eml").write_bytes(message.as_bytes())
+    told: list[tuple[int, int]] = []
+    parse_file(tmp_path / "a.eml", "eml", SETTINGS, lambda done, total: told.append((done, total)))
+    assert told == [(0, 1), (1, 1)] * 2
+
+
 def test_mail_whose_charset_is_missing_or_wrong(tmp_path: Path) -> None:
     body = "设备在启动时出现故障，我们已经更换了主控板，现在可以正常工作了。"
     head = b"From: a@example.com\nSubject: " + "水泵在漏水，请处理问题".encode("gb18030")
@@ -134,7 +169,7 @@ def test_saved_web_page(tmp_path: Path) -> None:
         parse(tmp_path / "b.mhtml", "mhtml", MHTML.replace("text/html; charset", "text/x; charset"))
 
 
-def write_book(path: Path, *, encryption: str = "") -> None:
+def write_book(path: Path, *, encryption: str = "", pack: int = zipfile.ZIP_STORED) -> None:
     chapters = {
         "c 1.xhtml": "<h1>第一章</h1><p>先断电。</p>",
         "c2.xhtml": "<h1>Two</h1><ul><li>Open</li></ul><aside>Note: see page 3.</aside>",
@@ -146,7 +181,7 @@ def write_book(path: Path, *, encryption: str = "") -> None:
         '<item id="gone" href="gone.xhtml" media-type="application/xhtml+xml"/>'
     )
     order = "".join(f'<itemref idref="{name}"/>' for name in ("nav", "a", "b", "gone"))
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", pack) as archive:
         archive.writestr("mimetype", "application/epub+zip")
         archive.writestr(
             "META-INF/container.xml", '<container><rootfile full-path="OPS/book.opf"/></container>'
@@ -177,6 +212,21 @@ def test_book_is_read_in_its_order(tmp_path: Path) -> None:
         ("text", 0, "Note: see page 3."),
     ]
     assert parsed.warnings == ("chapter 'gone.xhtml' is missing",)
+
+
+def test_damaged_chapter_costs_no_other(tmp_path: Path) -> None:
+    write_book(
+        tmp_path / "a.epub", encryption="http://www.idpf.org/2008/embedding", pack=zipfile.ZIP_DEFLATED
+    )
+    with zipfile.ZipFile(tmp_path / "a.epub") as archive:
+        info = archive.getinfo("OPS/c 1.xhtml")
+    raw = bytearray((tmp_path / "a.epub").read_bytes())
+    start = info.header_offset + 30 + len(info.filename)
+    raw[start : start + info.compress_size] = b"\xff" * info.compress_size
+    (tmp_path / "a.epub").write_bytes(raw)
+    parsed = parse_file(tmp_path / "a.epub", "epub", SETTINGS)
+    assert parsed.elements[0].text == "Two"
+    assert parsed.warnings == ("chapter 'c%201.xhtml' is damaged", "chapter 'gone.xhtml' is missing")
 
 
 def test_protected_book_is_refused(tmp_path: Path) -> None:
@@ -244,3 +294,13 @@ def test_restructured_text_keeps_what_only_sphinx_knows(tmp_path: Path) -> None:
         ("code", 0, "reset --all"),
         ("text", 0, "[1] Without water."),
     ]
+
+
+@pytest.mark.parametrize("directive", ["image", "figure"])
+def test_restructured_text_embeds_no_file(tmp_path: Path, directive: str) -> None:
+    secret = tmp_path / "secret.svg"
+    secret.write_text("<p>SECRET</p>", "utf-8")
+    source = f"Before\n\n.. {directive}:: {secret.as_uri()}\n   :loading: embed\n\n|p|\n\n.. |p| image:: "
+    parsed = parse(tmp_path / "a.rst", "rst", f"{source}{secret}\n   :loading: embed\n")
+    assert parsed.elements[0].text == "Before"
+    assert "SECRET" not in repr(parsed)

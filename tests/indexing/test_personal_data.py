@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from assistant.core.errors import FileRefused
@@ -56,6 +57,16 @@ def test_title_table_and_metadata_are_masked_too() -> None:
     assert (masked.title, masked.metadata) == (
         "Call [phone]", {"author": "[e-mail]", "tags": ("a", "[e-mail]")},
     )  # fmt: skip
+
+
+def test_warnings_are_masked_and_counted() -> None:
+    told = "attachment '请致电13800138000.eml': sheet 'lee@acme.example' is empty"
+    parsed = msgspec.structs.replace(document("Replace seal QP-5136."), warnings=(told,))
+    masked, counts = apply(parsed)
+    assert counts == {"email": 1, "phone": 1}
+    assert masked.warnings[0] == "attachment '请致电[phone].eml': sheet '[e-mail]' is empty"
+    with pytest.raises(FileRefused, match="email 1, phone 1"):
+        apply(parsed, pii="refuse")
 
 
 def test_keep_counts_and_changes_nothing_else() -> None:

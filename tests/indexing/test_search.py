@@ -5,12 +5,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from assistant.core.errors import IndexBroken, InputError, NotFoundError
 from assistant.core.home import Home
 from assistant.core.records import Message
-from assistant.core.settings import EmbedderSettings, SearchSettings, Settings
+from assistant.core.settings import EmbedderSettings, IndexSettings, SearchSettings, Settings
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
 from indexing.search import Searcher, query_in_context
@@ -52,6 +53,24 @@ def test_a_passage_that_holds_the_code_comes_first(searcher: Searcher, query: st
     assert (first.is_code_match, second.is_code_match) == (True, False)
     assert searcher.unknown_codes("E-50?")[0].nearest == ("E-49", "E-48", "E-47")
     assert searcher.unknown_codes(query) == ()
+
+
+def test_codes_of_documents_that_a_filter_leaves_out_are_not_named(
+    make_builder: type[Builder], documents: Path, home: Home
+) -> None:
+    (documents / "fan.txt").write_text("# Faults\nError E-60: stuck.\nError E-61: loud.\n", "utf-8")
+    rules = ({"path": "fan.txt", "product": "fan"}, {"path": "zh/*", "product": "水泵"})
+    index = IndexSettings(metadata_rules=rules)
+    make_builder(settings=msgspec.structs.replace(SETTINGS, index=index)).add([documents])
+    searcher = Searcher.open("pumps", home, SETTINGS, HashingEmbedder())
+    assert searcher.unknown_codes("E-50?", {})[0].nearest == ("E-49", "E-48", "E-47")
+    for code in ("E-50", "E-47"):  # what only another document has is as unknown as what none has
+        (unknown,) = searcher.unknown_codes(f"{code}?", {"product": "fan"})
+        assert unknown.nearest == ("E-60", "E-61")
+    assert searcher.unknown_codes("E-60?", {"product": "fan"}) == ()
+    assert searcher.unknown_codes("E-60 是什么意思？", {"product": "水泵"}) == ()  # no codes, none to name
+    with pytest.raises(InputError, match="unknown filter 'colour'"):
+        searcher.unknown_codes("E-50?", {"colour": "red"})
 
 
 def test_many_queries_give_what_each_alone_gives(searcher: Searcher) -> None:

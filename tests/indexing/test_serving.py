@@ -107,3 +107,29 @@ def test_a_collection_that_is_gone_answers_nothing(folder: Path) -> None:
     (folder / "current").unlink()
     with pytest.raises(NotFoundError, match="no index for collection 'pumps'"):
         served.current()
+
+
+def test_what_was_removed_does_not_come_back_from_a_snapshot_that_is_no_longer_kept(
+    make_builder: type[Builder], folder: Path
+) -> None:
+    """The list of the removed speaks of kept snapshots only, and the served one cannot be opened."""
+    served = ServedSnapshot(folder, HashingEmbedder())
+    make_builder().remove("pump.txt")
+    make_builder().compact()
+    snapshot, _ = open_current(folder)
+    (snapshot / "base" / "vectors.faiss").write_bytes(b"damaged")
+    for _ in range(2):
+        with pytest.raises(IndexBroken, match=r"base/vectors\.faiss"):
+            served.current()
+    make_builder().rebuild()
+    assert served.current().contents.keys() == {"zh/guide.txt"}
+
+
+def test_a_snapshot_that_is_no_longer_kept_is_searched_on_where_nothing_was_removed(
+    make_builder: type[Builder], folder: Path
+) -> None:
+    served = ServedSnapshot(folder, HashingEmbedder())
+    make_builder().compact()
+    snapshot, _ = open_current(folder)
+    (snapshot / "manifest.json").write_bytes(b"damaged")
+    assert served.current().name == "000001"

@@ -13,6 +13,7 @@ import pytest
 
 from assistant.core.settings import IndexSettings
 from indexing.sources import find_sources
+from indexing.text_kinds import text_kind
 
 SETTINGS = IndexSettings(max_file_mebibytes=1)
 OLE = bytes.fromhex("d0cf11e0a1b11ae1")
@@ -110,6 +111,12 @@ def test_text_is_told_by_content(tmp_path: Path, name: str, content: str, kind: 
     assert found(tmp_path) == {name: kind}
 
 
+def test_comments_before_a_text_take_no_time() -> None:
+    assert text_kind("<!-- x -->\n" * 700 + "# T", ".md", is_named=False) == "md"
+    assert text_kind("<!-- x -->\n" * 700 + "<!-- x", ".md", is_named=False) == "md"
+    assert text_kind("<?xml version='1.0'?>\n<!-- a -->\n<!doctype html>", ".md", is_named=False) == "html"
+
+
 def test_office_file_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", bytes(9 << 20))
@@ -156,6 +163,18 @@ def test_links_may_not_leave_the_folder_and_count_once(tmp_path: Path) -> None:
     assert [source.document for source in sources] == ["a.txt"]
     assert [(Path(refusal.path).name, refusal.reason) for refusal in refused] == [
         ("c.txt", "is a link that leaves the folder")
+    ]
+
+
+def test_link_to_itself_stops_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to("a.txt")
+    (tmp_path / "b.txt").symlink_to("gone.txt")
+    (tmp_path / "c.txt").write_text("text", "utf-8")
+    sources, refused = find_sources([tmp_path], SETTINGS)
+    assert [source.document for source in sources] == ["c.txt"]
+    assert [(Path(refusal.path).name, refusal.reason) for refusal in refused] == [
+        ("a.txt", "is a link that leads to itself"),
+        ("b.txt", "cannot be read: No such file or directory"),
     ]
 
 

@@ -187,3 +187,11 @@ def test_two_files_of_one_content_are_renamed_one_by_one(builder: Builder, files
         {("copy.txt", "pump2.txt"), ("pump.txt", "copy2.txt")},
     )
     assert report.added == report.removed == ()
+
+
+def test_a_damaged_served_snapshot_does_not_stop_removals(builder: Builder, files: Path, home: Home) -> None:
+    folder = home.collection("pumps")
+    (folder / "snapshots" / str(current_name(folder)) / "manifest.json").write_bytes(b"damaged")
+    (files / "pump.txt").unlink()
+    assert sync(builder, files).removed == ("pump.txt",)
+    assert documents(home) == ("fan.txt", "zh/泵.txt", "zh/炉.txt")

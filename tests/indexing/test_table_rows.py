@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assistant.core.errors import IndexBroken
 from assistant.core.records import Chunk, ChunkKind
 from indexing.embedding import HashingEmbedder
 from indexing.snapshots import VECTORS_FILE
-from indexing.table_rows import ChunkVectors, embed_chunks, row_texts, write_rows
+from indexing.table_rows import ROW_OWNERS_FILE, ChunkVectors, embed_chunks, row_texts, write_rows
 from indexing.vector_index import Selection, write_vectors
 
 TABLE = "Table 2: Data\nProperty: Weight · Q5: 14 kg\nProperty: Head · Q5: 9 m"
@@ -73,3 +74,12 @@ def test_rows_of_what_is_left_out_are_left_out(vectors: ChunkVectors) -> None:
 def test_without_tables_nothing_is_written(tmp_path: Path) -> None:
     write_rows(tmp_path, np.zeros((0, 4), np.float32), [])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_damaged_owners_are_named(tmp_path: Path, content: bytes) -> None:
+    write_vectors(tmp_path / VECTORS_FILE, np.eye(4, dtype=np.float32), "flat")
+    write_rows(tmp_path, np.eye(4, dtype=np.float32)[:2], [2, 2])
+    (tmp_path / ROW_OWNERS_FILE).write_bytes(content)
+    with pytest.raises(IndexBroken, match=r"row_owners\.npy cannot be read"):
+        ChunkVectors(tmp_path / VECTORS_FILE)

@@ -99,4 +99,4 @@ def test_a_damaged_file_names_the_command(tmp_path: Path) -> None:
     (tmp_path / TUNING_FILE).write_text("{")
     with pytest.raises(IndexBroken, match=TUNING_FILE) as raised:
         tuned_settings(tmp_path, SearchSettings(), "f")
-    assert "deskmate index tune" in str(raised.value)
+    assert "--suite FILE" in str(raised.value)

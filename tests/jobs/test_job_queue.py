@@ -181,6 +181,16 @@ def test_a_job_that_kills_every_worker_fails_in_the_end(queue: JobQueue) -> None
     assert claimed(queue).attempts == LOST_ATTEMPTS + 1
 
 
+def test_a_job_whose_worker_died_need_not_be_retried(queue: JobQueue, clock: list[float]) -> None:
+    job = add(queue)
+    claimed(queue, "elsewhere")
+    with pytest.raises(InputError, match="is running"):
+        queue.retry(job.id)
+    clock[0] += LEASE_SECONDS + 1
+    with pytest.raises(InputError, match="is queued"):
+        queue.retry(job.id)
+
+
 def test_a_cancelled_job_of_a_dead_worker_is_not_begun_again(queue: JobQueue, clock: list[float]) -> None:
     job = add(queue)
     claimed(queue, "elsewhere")

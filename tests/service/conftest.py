@@ -80,8 +80,8 @@ class MemoryPassages:
         del passages
         return 0.0 if "Mars" in query or "火星" in query else 1.0
 
-    def unknown_codes(self, question: str) -> tuple[str, ...]:
-        del question
+    def unknown_codes(self, question: str, filters: Filters | None = None) -> tuple[str, ...]:
+        del question, filters
         return ()
 
 

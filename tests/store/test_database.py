@@ -7,12 +7,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from assistant.core.errors import InputError, ResourceError
 from assistant.store.database import Database
 from assistant.store.meta import Meta
-from assistant.store.tables import SCHEMA_VERSION
+from assistant.store.tables import SCHEMA_VERSION, MetaRow
 
 
 @pytest.fixture
@@ -31,6 +31,38 @@ def test_rows_outlive_the_process(url: str) -> None:
         assert session.scalar(text("PRAGMA journal_mode")) == "wal"
         assert session.scalar(text("PRAGMA foreign_keys")) == 1
     second.close()
+
+
+def test_what_was_deleted_is_in_none_of_its_files(url: str, tmp_path: Path) -> None:
+    database, reader = Database(url), Database(url)  # the log outlives one of the two
+    secrets = {f"n{number}": f"secret 密码 {number} " * 10 * number for number in range(60)}
+    with database.write() as session:
+        for name, secret in secrets.items():
+            Meta(session).put(name, secret)
+    with database.write() as session:
+        session.execute(delete(MetaRow).where(MetaRow.name.in_(secrets)))
+    with reader.read() as session:
+        assert Meta(session).get("n1") is None
+    database.empty_log()
+    database.close()
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("rows.sqlite3*")}
+    assert set(files) == {"rows.sqlite3", "rows.sqlite3-wal", "rows.sqlite3-shm"}
+    assert not any("密码".encode() in content for content in files.values())
+    reader.close()
+
+
+def test_a_log_that_is_being_read_is_not_said_to_be_empty(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assistant.store.database.BUSY_TIMEOUT_SECONDS", 0.01)
+    database, other = Database(url), Database(url)
+    with other.read() as session:
+        Meta(session).get("colour")
+        with database.write() as writing:
+            Meta(writing).put("colour", "red")
+        with pytest.raises(ResourceError, match="is being read"):
+            database.empty_log()
+    database.empty_log()
+    for opened in (database, other):
+        opened.close()
 
 
 def test_an_error_rolls_the_whole_transaction_back(url: str) -> None:

@@ -12,6 +12,7 @@ from assistant.core.errors import DeskmateError
 from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Documents
+from assistant.store.embeddings import Embeddings
 from assistant.store.history import History
 from assistant.store.meta import Meta
 from assistant.store.tables import SCHEMA_VERSION
@@ -74,3 +75,15 @@ def test_a_step_that_fails_leaves_the_old_database_as_it_was(old: str) -> None:
     with pytest.raises(DeskmateError, match="duplicate column"):
         Database(old)
     assert shape(old) == before
+
+
+def test_embeddings_of_tables_are_made_anew_because_they_lack_their_rows(old: str) -> None:
+    connection = sqlite3.connect(old.removeprefix("sqlite:///"))
+    connection.execute("UPDATE chunks SET kind = 'table' WHERE id = 1")
+    connection.commit()
+    keys = [key for (key,) in connection.execute("SELECT embedding_key FROM chunks ORDER BY id")]
+    connection.close()
+    database = Database(old)
+    with database.read() as session:
+        assert Embeddings(session).missing(keys, "hashing-1") == [keys[0], keys[2]]  # the third never had one
+    database.close()
