@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -67,9 +67,7 @@ def synthesize(
         return there, False
     engine = engine_source()
     pairs_filter = PairFilter(held_out)
-    pairs = pairs_filter.keep(rule_pairs(chunks, settings.synth.seed))
-    pairs += pairs_filter.keep(pair for chunk in chunks for pair in quantity_pairs(chunk))
-    pairs += pairs_filter.keep(_teach(chunks, engine, settings, progress))
+    pairs = pairs_filter.keep(_make_pairs(chunks, engine, settings, progress))
     progress.start("contexts", 1)
     grounded = grounded_examples(pairs, searcher, engine.count_tokens, settings.answer, settings.synth)
     progress.advance()
@@ -112,6 +110,16 @@ def closed_book_examples(pairs: Sequence[Pair]) -> list[Example]:
         )
         for pair in pairs
     ]
+
+
+def _make_pairs(
+    chunks: Sequence[Chunk], engine: Engine, settings: Settings, progress: Progress
+) -> Iterator[Pair]:
+    """Yield what rules make, then what the teacher writes: of two alike the filter keeps the first."""
+    yield from rule_pairs(chunks, settings.synth.seed)
+    for chunk in chunks:
+        yield from quantity_pairs(chunk)
+    yield from _teach(chunks, engine, settings, progress)
 
 
 def _teach(chunks: Sequence[Chunk], engine: Engine, settings: Settings, progress: Progress) -> list[Pair]:

@@ -178,8 +178,8 @@ class SynthSettings(Section, frozen=True, kw_only=True):
     """
 
     teacher_questions: Annotated[int, Meta(ge=0)] = 96
-    closed_book: Annotated[int, Meta(ge=0)] = 120
-    grounded_groups: Annotated[int, Meta(ge=0)] = 70
+    closed_book: Annotated[int, Meta(ge=0)] = 100
+    grounded_groups: Annotated[int, Meta(ge=0)] = 60
     replay: Annotated[int, Meta(ge=0)] = 24
     seed: int = 7
 
@@ -217,7 +217,7 @@ class EvalSettings(Section, frozen=True, kw_only=True):
 
     bootstrap_samples: Positive = 2000
     seed: int = 7
-    max_new_tokens: Positive = 96
+    max_new_tokens: Positive = 80
 
 
 class ServiceSettings(Section, frozen=True, kw_only=True):

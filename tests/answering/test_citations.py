@@ -67,6 +67,7 @@ def test_two_sentences_two_passages(passage: MakePassage) -> None:
     ("text", "expected"),
     [
         ("The Q7 comes with a Bluetooth speaker [1].", False),
+        ("The Q7 does not have a Bluetooth speaker [1].", False),
         ("The flow of the Q9 is 1.8 L/min.", False),
         ("T6 有燃气版的。", False),
         ("Fit the kit QP-2209.", True),
