@@ -178,8 +178,8 @@ class SynthSettings(Section, frozen=True, kw_only=True):
     """
 
     teacher_questions: Annotated[int, Meta(ge=0)] = 96
-    closed_book: Annotated[int, Meta(ge=0)] = 100
-    grounded_groups: Annotated[int, Meta(ge=0)] = 60
+    closed_book: Annotated[int, Meta(ge=0)] = 120
+    grounded_groups: Annotated[int, Meta(ge=0)] = 70
     replay: Annotated[int, Meta(ge=0)] = 24
     seed: int = 7
 

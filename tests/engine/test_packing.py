@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from assistant.engine.loading import load_model
-from assistant.engine.local import LocalEngine
+from assistant.engine.local import AdaptedModel, LocalEngine
 from assistant.engine.packing import pack_linear_layers
 
 
@@ -38,3 +38,16 @@ def test_bfloat16_engine_answers_with_adapters(
     texts = [done.text for done in engine.complete([ask("Pump?", adapter=name) for name in names])]
     assert texts[0] == texts[3] == base
     assert len(set(texts)) == 3
+
+
+def test_the_output_head_is_never_copied_per_prompt(tiny_model: Path) -> None:
+    import torch
+
+    model = load_model(tiny_model, "float32").model.requires_grad_(False)
+    adapted = AdaptedModel(model)
+    with torch.inference_mode(), torch.profiler.profile(record_shapes=True) as profile:
+        adapted.forward([None], {"input_ids": torch.arange(10)[None]})
+    # a product in a batch would lie in memory once per row: for a view of the last position it did
+    copies = [event for event in profile.events() if event.name in ("aten::bmm", "aten::copy_")]
+    vocabulary = model.config.vocab_size
+    assert not [event for event in copies if any(vocabulary in shape for shape in event.input_shapes)]
