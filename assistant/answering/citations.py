@@ -62,6 +62,11 @@ def is_grounded(text: str, passages: tuple[Passage, ...]) -> bool:
     )
 
 
+def without_marks(text: str) -> str:
+    """Return a text without its ``[n]`` marks."""
+    return _MARK.sub("", text)
+
+
 def make_citation(number: int, passage: Passage, claim: str) -> Citation:
     """Return a citation whose quote is the span of the passage that fits the claim best."""
     chunk = passage.chunk

@@ -11,6 +11,7 @@ from typing import Protocol
 from assistant.answering.abstention import is_abstention, without_afterthought
 from assistant.answering.citations import cite, is_grounded, make_citation
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
+from assistant.answering.figures import mend_figures
 from assistant.core.context import choose_context
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.ids import random_id
@@ -290,6 +291,8 @@ def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float 
     abstained = row.request is None or is_abstention(text, row.language)
     if has_context and not abstained and not is_grounded(text, row.passages):
         text, abstained = not_covered(row.language), True
+    if has_context and not abstained:
+        text = mend_figures(row.question.text, text, row.passages)
     checked, citations = (text.strip(), ()) if abstained or not has_context else cite(text, row.passages)
     timings = {"retrieve": row.retrieve_seconds, "total": time.perf_counter() - began}
     if first is not None:
