@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo serve test slow lint check fix bench bench-index clean
+.PHONY: help setup demo serve test slow lint check fix bench bench-index bench-peers clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,9 +50,10 @@ fix: setup ## Format and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Speed as a ratio: the local engine beside plain transformers, search without the model
+bench: setup ## Speed as a ratio: the local engine and training beside plain transformers
 	$(BIN)/deskmate models prepare
 	$(BIN)/python -m assistant.engine.bench
+	$(BIN)/python -m training.bench
 
 # documents to embed, for instance: make bench-index DOCUMENTS=/some/folder; CHUNKS=1000000 takes an hour
 DOCUMENTS := assistant/samples/files
@@ -64,5 +65,18 @@ bench-index: setup ## Speed and memory of an index beside their limits: building
 	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype bfloat16
 	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype float32
 
+# FOLDER of .md and .txt files and a FILE of questions; an environment of its own, because the libraries pin much
+PEERS := .venv-peers
+SUITE := assistant/samples/suite.jsonl
+$(PEERS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[index,peers]"
+	@touch $@
+
+bench-peers: $(PEERS)/.installed ## Retrieval beside txtai, LlamaIndex and LangChain: make bench-peers DOCUMENTS=… SUITE=…
+	$(PEERS)/bin/deskmate models prepare
+	$(PEERS)/bin/python -m eval.peers_bench --documents $(DOCUMENTS) --suite $(SUITE)
+
 clean: ## Remove what was built; the data folder stays
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

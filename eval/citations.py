@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from assistant.core.records import Answer, Case, Chunk, Citation, Gold, Record
 from eval.retrieval import holds_evidence, is_right, is_same_document, shown_text
 
@@ -56,20 +54,3 @@ def points_at(gold: Gold, chunk: Chunk) -> bool:
     return is_same_document(gold.doc, chunk.document) and (
         chunk.page == gold.page or holds_evidence(gold.evidence, shown_text(chunk))
     )
-
-
-def precision(counts: Iterable[CitationCounts]) -> float | None:
-    """Return the share of right citations among all, None where nothing was cited."""
-    rows = list(counts)
-    cited = sum(row.cited for row in rows)
-    return sum(row.right for row in rows) / cited if cited else None
-
-
-def recall(counts: Iterable[CitationCounts]) -> float | None:
-    """Return the share of answers with at least one right citation, None without answers.
-
-    Args:
-        counts: of the answers to answerable cases, abstentions included.
-    """
-    rows = list(counts)
-    return sum(row.right > 0 for row in rows) / len(rows) if rows else None

@@ -9,27 +9,46 @@ from pathlib import Path
 
 from assistant.core.jsonl import write_json
 from eval.compare import Interval
+from eval.gate import Verdict
 from eval.report_page import render_page
 from eval.retrieval import RetrievalScores
-from eval.summary import ArmSummary, Report
+from eval.summary import ArmSummary, Difference, Report
 
 JSON_FILE = "report.json"
 PAGE_FILE = "report.html"
+GATE_FILE = "gate.json"
 NOTHING = "–"
+# of a difference, beside the answer score
+_TOLD = ("citation_recall", "abstention_f1")
 
 
-def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write both files into a folder, each whole or not at all; return their paths."""
+def write_report(report: Report, folder: Path, verdict: Verdict | None = None) -> tuple[Path, Path]:
+    """Write ``report.json`` and ``report.html`` into a folder, and the gate's verdict where there is one.
+
+    Each appears whole or not at all.
+
+    Returns:
+        The paths of the first two.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / JSON_FILE, report)
-    page = folder / PAGE_FILE
-    temporary = page.with_name(f".{page.name}.{os.getpid()}.tmp")
+    if verdict is None:
+        (folder / GATE_FILE).unlink(missing_ok=True)
+    else:
+        write_json(folder / GATE_FILE, verdict)
+    write_page(folder / PAGE_FILE, render_page(report, verdict))
+    return folder / JSON_FILE, folder / PAGE_FILE
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        temporary.write_text(render_page(report), "utf-8")
-        temporary.replace(page)
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return folder / JSON_FILE, page
 
 
 def terminal_table(report: Report) -> str:
@@ -41,17 +60,29 @@ def terminal_table(report: Report) -> str:
     lines = [_aligned([head, *rows])]
     if report.differences:
         lines.append("")
-    lines += [
-        f"{row.reference} − {row.other}: {format_difference(row.score)}"
-        f"{'' if row.score.is_clear else '  (not clear)'}"
-        for row in report.differences
-    ]
+    lines += [_difference_line(row) for row in report.differences]
     return "\n".join(lines)
+
+
+def _difference_line(row: Difference) -> str:
+    """Return the difference of the score, and of what the gate looks at beside it."""
+    found = {"": row.score, **{name: row.metrics[name] for name in _TOLD if name in row.metrics}}
+    told = [
+        f"{_named(name)} {format_difference(interval)}".lstrip()
+        + ("" if interval.is_clear else " (not clear)")
+        for name, interval in found.items()
+    ]
+    return f"{row.reference} − {row.other}: {'; '.join(told)}"
+
+
+def _named(metric: str) -> str:
+    return metric.replace("_", " ").replace(" f1", " F1")
 
 
 def retrieval_table(scores: Mapping[str, RetrievalScores]) -> str:
     """Return the retrieval scores by language as plain text."""
     head = ["language", "questions", "hit@1", "hit@5", "hit@10", "recall@5", "MRR@10", "nDCG@10"]
+    head.append("context@1k")
     rows = [
         [
             name,
@@ -67,6 +98,7 @@ def retrieval_table(scores: Mapping[str, RetrievalScores]) -> str:
                     row.ndcg_at_10,
                 )
             ),
+            NOTHING if row.context_at_1k is None else f"{row.context_at_1k:.3f}",
         ]
         for name, row in scores.items()
     ]

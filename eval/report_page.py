@@ -3,66 +3,88 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 
-from assistant.core.records import Arm, Citation
+from assistant.core.records import Arm
+from eval.calibration import Calibration
+from eval.case_metrics import METRICS
 from eval.compare import Interval
-from eval.summary import ArmSummary, Difference, Report, ShownAnswer, ShownCase
+from eval.gate import Verdict
+from eval.judge import judge_lines
+from eval.report_cases import cases_html
+from eval.report_plots import bar_plot, curve_plot
+from eval.summary import ArmSummary, Difference, Report
 
-_PLOT_LEFT, _PLOT_WIDTH, _ROW_HEIGHT = 90, 560, 40
 _NOTHING = "–"
+# beside the answer score
+_PLOTTED = ("citation_recall", "abstention_f1")
+# these are not shares of 1
+_PLAIN_NUMBERS = frozenset({"seconds", "completion_tokens", "prompt_tokens"})
+_TITLES = {"f1": "F1", "rouge_l": "ROUGE-L", "squad_f1": "F1 as in SQuAD", "seconds": "seconds an answer"}
+_STATES = {"met": "met", "failed": "failed", "unmeasured": "not measured"}
 
 
-def render_page(report: Report) -> str:
-    """Return the page; the same report gives the same page."""
+def render_page(report: Report, verdict: Verdict | None = None) -> str:
+    """Return the page; the same report and verdict give the same page."""
     template = resources.files("eval").joinpath("templates", "report.html.txt").read_text("utf-8")
     return string.Template(template).substitute(
-        about="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in report.about.items()),
-        plot=_plot(report.summaries),
+        about="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _about(report).items()),
+        gate=_gate(verdict) if verdict else "",
+        plot=bar_plot(
+            "Mean answer score by arm with 95 % intervals", {row.arm: row.score for row in report.summaries}
+        ),
+        plots=_metric_plots(report.summaries),
         arms=_arms_table(report.summaries),
+        metrics=_metrics_table(report.summaries),
         differences=_differences_table(report.differences),
+        changes=_changes_table(report.differences),
+        coverage=_coverage(report),
+        general=_general(report),
+        judge=_judge(report),
         languages=_groups_table(report, "by_language", "language"),
         kinds=_groups_table(report, "by_kind", "kind"),
-        losses=_cases(report.losses, report.arms),
-        wins=_cases(report.wins, report.arms),
+        documents=_groups_table(report, "by_document", "document"),
+        losses=cases_html(report.losses, report.arms),
+        wins=cases_html(report.wins, report.arms),
         reference=escape(report.reference),
         loss_count=str(len(report.losses)),
         win_count=str(len(report.wins)),
     )
 
 
-def _plot(rows: Sequence[ArmSummary]) -> str:
-    bottom = len(rows) * _ROW_HEIGHT + 8
-    parts = [
-        f'<line class="grid" x1="{_x(tick)}" x2="{_x(tick)}" y1="4" y2="{bottom}"/>'
-        f'<text x="{_x(tick)}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>'
-        for tick in (0, 0.25, 0.5, 0.75, 1)
+def _about(report: Report) -> dict[str, str]:
+    if report.engine_share is None:
+        return report.about
+    return {**report.about, "time in the engine": f"{report.engine_share:.0%}"}
+
+
+def _gate(verdict: Verdict) -> str:
+    told = "passed" if verdict.is_passed else "refused"
+    rows = [
+        [
+            escape(rule.rule),
+            f'<b class="{rule.state}">{_STATES[rule.state]}</b>',
+            escape(rule.told) + "".join(f"<div><small>{escape(row)}</small></div>" for row in rule.examples),
+        ]
+        for rule in verdict.rules
     ]
-    parts += [_bar(place, row) for place, row in enumerate(rows)]
+    table = _table(["rule", "", "values"], rows).replace('class="wide"', 'class="wide told"')
     return (
-        f'<svg viewBox="0 0 {_PLOT_LEFT + _PLOT_WIDTH + 90} {bottom + 24}" role="img" '
-        f'aria-label="Mean answer score by arm with 95 % intervals">{"".join(parts)}</svg>'
+        f'<h2>Gate: {escape(verdict.arm)} <b class="{"met" if verdict.is_passed else "failed"}">{told}</b>'
+        f"</h2>{table}"
     )
 
 
-def _bar(place: int, row: ArmSummary) -> str:
-    score = row.score
-    top = place * _ROW_HEIGHT + 10
-    middle = top + 13
-    length = _x(score.mean) - _PLOT_LEFT
-    return (
-        f'<text x="{_PLOT_LEFT - 8}" y="{middle + 5}" text-anchor="end">{escape(row.arm)}</text>'
-        f'<rect class="bar" x="{_PLOT_LEFT}" y="{top}" width="{length:.1f}" height="26"/>'
-        f'<path class="whisker" d="M{_x(score.low)} {middle}H{_x(score.high)}'
-        f'M{_x(score.low)} {middle - 6}v12M{_x(score.high)} {middle - 6}v12"/>'
-        f'<text x="{_PLOT_LEFT + _PLOT_WIDTH + 12}" y="{middle + 5}">{score.mean:.2f}</text>'
-    )
-
-
-def _x(value: float) -> float:
-    return round(_PLOT_LEFT + _PLOT_WIDTH * min(1.0, max(0.0, value)), 1)
+def _metric_plots(rows: Sequence[ArmSummary]) -> str:
+    parts = []
+    for name in _PLOTTED:
+        shown: dict[str, Interval] = {row.arm: row.metrics[name] for row in rows if name in row.metrics}
+        if shown:
+            title = f"{_title(name)} by arm with 95 % intervals"
+            parts.append(f"<figure><figcaption>{_title(name)}</figcaption>{bar_plot(title, shown)}</figure>")
+    return f'<div class="plots">{"".join(parts)}</div>' if parts else ""
 
 
 def _arms_table(rows: Sequence[ArmSummary]) -> str:
@@ -81,6 +103,50 @@ def _arms_table(rows: Sequence[ArmSummary]) -> str:
     return _table(head, body)
 
 
+def _metrics_table(rows: Sequence[ArmSummary]) -> str:
+    """Return a row a metric and a column an arm; what is undefined says why."""
+    names = list(dict.fromkeys(name for row in rows for name in (*row.metrics, *row.undefined)))
+    if not names:
+        return ""
+    shown = [name for name in names if name in METRICS or any(name in row.metrics for row in rows)]
+    body = [[_explained(name), *(_metric(row, name) for row in rows)] for name in shown]
+    table = _table(["metric", *(escape(row.arm) for row in rows)], body)
+    return table + _undefined_list(rows, names)
+
+
+def _explained(name: str) -> str:
+    """Return a metric's title, with its meaning where the pointer rests on it."""
+    metric = METRICS.get(name)
+    meaning = f' title="{escape(metric.meaning)}"' if metric else ""
+    return f"<span{meaning}>{escape(_title(name))}</span>"
+
+
+def _metric(row: ArmSummary, name: str) -> str:
+    interval = row.metrics.get(name)
+    if interval is None:
+        return _NOTHING
+    return _number(interval) if name in _PLAIN_NUMBERS else _interval(interval)
+
+
+def _undefined_list(rows: Sequence[ArmSummary], names: Sequence[str]) -> str:
+    """Return why metrics have no value, arms of one reason together."""
+    items = []
+    for name in names:
+        arms: dict[str, list[str]] = {}
+        for row in rows:
+            if name in row.undefined and name not in row.metrics:
+                arms.setdefault(row.undefined[name], []).append(row.arm)
+        items += [
+            f"<li>{escape(_title(name))}, {escape(', '.join(named))}: {escape(why)}</li>"
+            for why, named in arms.items()
+        ]
+    return f'<ul class="undefined">{"".join(items)}</ul>' if items else ""
+
+
+def _number(interval: Interval) -> str:
+    return f"{interval.mean:.1f} <small>[{interval.low:.1f}, {interval.high:.1f}]</small>"
+
+
 def _differences_table(rows: Sequence[Difference]) -> str:
     if not rows:
         return "<p>One arm only.</p>"
@@ -97,9 +163,73 @@ def _differences_table(rows: Sequence[Difference]) -> str:
     return _table([escape(cell) for cell in head], body)
 
 
+def _changes_table(rows: Sequence[Difference]) -> str:
+    """Return the differences of all metrics, a column an arm that the reference is compared with."""
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics if name not in _PLAIN_NUMBERS))
+    if not names:
+        return ""
+    body = [
+        [
+            escape(_title(name)),
+            *(_difference(row.metrics[name]) if name in row.metrics else _NOTHING for row in rows),
+        ]
+        for name in names
+    ]
+    return _table(["metric", *(f"{escape(row.reference)} − {escape(row.other)}" for row in rows)], body)
+
+
+def _coverage(report: Report) -> str:
+    plot = curve_plot({row.arm: row.curve for row in report.summaries})
+    found = {row.arm: row.calibration for row in report.summaries if row.calibration is not None}
+    if not plot and not found:
+        return "<p>Not measured.</p>"
+    return f"{plot}{_calibrations(found) if found else ''}"
+
+
+def _calibrations(found: Mapping[Arm, Calibration]) -> str:
+    head = ["arm", "threshold", "chosen for a risk of", "coverage", "risk", "coverage without it"]
+    head += ["risk without it", "area under the curve", "calibration error", "questions"]
+    body = [
+        [
+            escape(arm),
+            f"{row.threshold:.2f}",
+            f"{row.target_risk:.2f}",
+            *map(_share, (row.coverage, row.risk, row.coverage_before, row.risk_before)),
+            f"{row.aurc:.3f}",
+            f"{row.ece:.3f}",
+            str(row.case_count),
+        ]
+        for arm, row in found.items()
+    ]
+    return _table(head, body)
+
+
+def _general(report: Report) -> str:
+    if not report.general:
+        return "<p>Not measured.</p>"
+    body = [
+        [
+            escape(arm),
+            _interval(interval),
+            _difference(report.general_differences[arm]) if arm in report.general_differences else _NOTHING,
+        ]
+        for arm, interval in report.general.items()
+    ]
+    return _table(["arm", "right", f"{escape(report.reference)} against it"], body)
+
+
+def _judge(report: Report) -> str:
+    if report.judge is None:
+        return ""
+    lines = "".join(f"<li>{escape(line.strip())}</li>" for line in judge_lines(report.judge) if line.strip())
+    return f"<h2>What a judge says</h2><ul>{lines}</ul>"
+
+
 def _groups_table(report: Report, field: str, title: str) -> str:
     by_arm: dict[Arm, dict[str, Interval]] = {row.arm: getattr(row, field) for row in report.summaries}
     names = list(next(iter(by_arm.values())))
+    if not names:
+        return "<p>None.</p>"
     body = [
         [
             escape(name),
@@ -111,45 +241,14 @@ def _groups_table(report: Report, field: str, title: str) -> str:
     return _table([title, "cases", *map(escape, report.arms)], body)
 
 
-def _cases(cases: Sequence[ShownCase], arms: Sequence[Arm]) -> str:
-    return "".join(_case(shown, arms) for shown in cases) or "<p>None.</p>"
-
-
-def _case(shown: ShownCase, arms: Sequence[Arm]) -> str:
-    case = shown.case
-    expected = " · ".join(" / ".join(forms) for forms in case.key_facts) or " / ".join(case.answers)
-    if not case.answerable:
-        expected = "not in the documents"
-    answers = "".join(_answer(arm, shown.answers[arm], case.lang) for arm in arms)
-    return (
-        f'<article><h3 lang="{case.lang}">{escape(case.question)}</h3>'
-        f'<p class="meta">{escape(case.id)} · {case.lang} · {escape(case.kind)} · gap {shown.gap:+.2f}'
-        f' · expected: <span lang="{case.lang}">{escape(expected)}</span></p>'
-        f'<div class="answers">{answers}</div></article>'
-    )
-
-
-def _answer(arm: Arm, answer: ShownAnswer, language: str) -> str:
-    mark = " · abstained" if answer.abstained else ""
-    cited = "".join(_citation(citation, language) for citation in answer.citations)
-    return (
-        f"<section><h4>{escape(arm)} <b>{answer.score:.2f}</b>{mark}</h4>"
-        f'<p lang="{language}">{escape(answer.text)}</p>{f"<ul>{cited}</ul>" if cited else ""}</section>'
-    )
-
-
-def _citation(citation: Citation, language: str) -> str:
-    page = f", p. {citation.page}" if citation.page is not None else ""
-    return (
-        f"<li>[{citation.number}] {escape(citation.document)}, version {citation.version}{page}: "
-        f'<q lang="{language}">{escape(citation.quote)}</q></li>'
-    )
-
-
 def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     cells = "".join(f"<th>{cell}</th>" for cell in head)
     rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
     return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name.replace("_", " ").replace(" f1", " F1"))
 
 
 def _interval(interval: Interval) -> str:

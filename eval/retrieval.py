@@ -1,4 +1,4 @@
-"""Whether the right passages are found: hit, recall, MRR and nDCG.
+"""Whether the right passages are found: hit, recall, MRR, nDCG and context@1k (see ``context_budget``).
 
 A passage is right for a gold when its document is the gold's and one of these holds:
 
@@ -18,17 +18,22 @@ from collections.abc import Sequence
 
 from assistant.core.records import Case, Chunk, Gold, Passage, Record
 from eval.answers import holds_form
+from eval.context_budget import context_hit
 from eval.normalisation import gram_length, grams, squeezed, tokens
+from eval.ranking_metrics import hit_at_k, mrr, ndcg, recall_at_k
 
 SHARE = 0.5
 SHORT_GRAMS = 64
 MIN_PIECE_GRAMS = 20
-CUTOFF = 10
 _CELL_BORDER = re.compile(r"[|\n]")
+_Ranked = tuple[list[int | None], list[int]]
 
 
 class RetrievalScores(Record, frozen=True, kw_only=True):
-    """Means over cases with gold."""
+    """Means over cases with gold; ``context_at_1k`` over those whose gold has a text, None without any.
+
+    ``ndcg_at_10`` takes every gold for equal, ``graded_ndcg_at_10`` weighs it by its grade.
+    """
 
     case_count: int
     hit_at_1: float
@@ -37,6 +42,8 @@ class RetrievalScores(Record, frozen=True, kw_only=True):
     recall_at_5: float
     mrr_at_10: float
     ndcg_at_10: float
+    graded_ndcg_at_10: float
+    context_at_1k: float | None = None
 
 
 def is_same_document(gold: str, document: str) -> bool:
@@ -107,54 +114,30 @@ def first_ranks(case: Case, passages: Sequence[Passage]) -> list[int | None]:
     ]
 
 
-def hit_at_k(ranks: Sequence[int | None], k: int) -> float:
-    """Return 1 if any gold is among the first ``k``, else 0."""
-    return float(any(rank is not None and rank <= k for rank in ranks))
-
-
-def recall_at_k(ranks: Sequence[int | None], k: int) -> float:
-    """Return the share of golds among the first ``k``."""
-    return sum(rank is not None and rank <= k for rank in ranks) / len(ranks) if ranks else 0.0
-
-
-def mrr(ranks: Sequence[int | None], k: int = CUTOFF) -> float:
-    """Return 1 / the place of the first right passage, 0 if it is not among the first ``k``."""
-    best = min((rank for rank in ranks if rank is not None), default=k + 1)
-    return 1 / best if best <= k else 0.0
-
-
-def ndcg(ranks: Sequence[int | None], k: int = CUTOFF) -> float:
-    """Return the normalised discounted cumulative gain.
-
-    Each gold gains ``1 / log2(1 + place)`` once, at the first passage that is right for it, however
-    many chunks its evidence was cut into. The ideal has the golds at places 1, 2, ...; one passage
-    that holds several golds does not lift the value above 1.
-    """
-    if not ranks:
-        return 0.0
-    gain = sum(1 / math.log2(1 + rank) for rank in ranks if rank is not None and rank <= k)
-    ideal = sum(1 / math.log2(1 + place) for place in range(1, min(len(ranks), k) + 1))
-    return min(1.0, gain / ideal)
-
-
 def score_retrieval(cases: Sequence[Case], found: Sequence[Sequence[Passage]]) -> dict[str, RetrievalScores]:
     """Return the scores by language, and under ``all``; cases without gold are left out.
 
     Args:
         cases: the questions.
-        found: for each the passages found, best first, 10 or more.
+        found: for each the passages found, best first, 10 or more; for context@1k enough for 1,000 tokens.
     """
-    groups: dict[str, list[list[int | None]]] = {}
+    groups: dict[str, list[_Ranked]] = {}
+    held: dict[str, list[float]] = {}
     for case, passages in zip(cases, found, strict=True):
         if not case.gold:
             continue
-        ranks = first_ranks(case, passages)
-        groups.setdefault("all", []).append(ranks)
-        groups.setdefault(case.lang, []).append(ranks)
-    return {name: _mean_scores(groups[name]) for name in sorted(groups)}
+        row = (first_ranks(case, passages), [gold.grade for gold in case.gold])
+        groups.setdefault("all", []).append(row)
+        groups.setdefault(case.lang, []).append(row)
+        hit = context_hit([gold.evidence for gold in case.gold], (shown_text(row.chunk) for row in passages))
+        for name in ("all", case.lang) if hit is not None else ():
+            held.setdefault(name, []).append(hit or 0.0)
+    return {name: _mean_scores(groups[name], held.get(name, [])) for name in sorted(groups)}
 
 
-def _mean_scores(rows: list[list[int | None]]) -> RetrievalScores:
+def _mean_scores(graded: list[_Ranked], held: list[float]) -> RetrievalScores:
+    rows = [ranks for ranks, _ in graded]
+
     def mean(values: list[float]) -> float:
         return math.fsum(values) / len(values)
 
@@ -166,6 +149,8 @@ def _mean_scores(rows: list[list[int | None]]) -> RetrievalScores:
         recall_at_5=mean([recall_at_k(ranks, 5) for ranks in rows]),
         mrr_at_10=mean([mrr(ranks) for ranks in rows]),
         ndcg_at_10=mean([ndcg(ranks) for ranks in rows]),
+        graded_ndcg_at_10=mean([ndcg(ranks, grades=grades) for ranks, grades in graded]),
+        context_at_1k=mean(held) if held else None,
     )
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from assistant.answering.events import Question
 from assistant.answering.pipeline import GenerationOptions, Pipeline
-from assistant.core.errors import InputError, NotFoundError
+from assistant.core.errors import EngineError, InputError, NotFoundError
 from assistant.core.ids import content_id
-from assistant.core.jsonl import append_jsonl, read_finished_jsonl
+from assistant.core.jsonl import append_jsonl
 from assistant.core.progress import Progress
 from assistant.core.records import ARMS, Answer, Arm, Case, Record
 from eval.answers import answer_score
+from eval.asking import read_kept
 from eval.citations import CitationCounts, count_citations
 from eval.fingerprints import Fingerprint
 from eval.suites import require_scores
+from eval.timing import EngineClock, timed
 
-_LOG = logging.getLogger(__name__)
 ANSWERS_FILE = "answers.jsonl"
 # An engine fills a place as soon as a row ends, so two batches at once keep it busy; more would make
 # an interruption lose more.
@@ -37,6 +36,7 @@ class Outcome(Record, frozen=True, kw_only=True):
         seconds: its share of the time that its batch took.
         score: ``eval.answers.answer_score``.
         citations: how many hold and are right.
+        engine_seconds: the part of ``seconds`` inside the engine.
     """
 
     case: Case
@@ -44,6 +44,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     seconds: float
     score: float
     citations: CitationCounts
+    engine_seconds: float = 0.0
 
 
 class EvalResult(Record, frozen=True, kw_only=True):
@@ -57,6 +58,13 @@ class EvalResult(Record, frozen=True, kw_only=True):
     suite: tuple[Case, ...]
     outcomes: dict[Arm, tuple[Outcome, ...]]
 
+    @property
+    def engine_share(self) -> float | None:
+        """Share of the answers' time inside the engine, over all calls; None where no time was taken."""
+        rows = [row for outcomes in self.outcomes.values() for row in outcomes]
+        seconds = math.fsum(row.seconds for row in rows)
+        return math.fsum(row.engine_seconds for row in rows) / seconds if seconds else None
+
 
 class _AnsweredRow(Record, frozen=True, kw_only=True):
     """One answer as it is kept; ``key`` is a hash over everything that shapes it."""
@@ -65,6 +73,7 @@ class _AnsweredRow(Record, frozen=True, kw_only=True):
     case_id: str
     seconds: float
     answer: Answer
+    engine_seconds: float = 0.0
 
 
 def run_arms(
@@ -99,11 +108,12 @@ def run_arms(
     _check_parts(pipeline, arms)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ANSWERS_FILE
-    kept = {row.key: row for row in _read_kept(file)}
+    kept = {row.key: row for row in read_kept(file, _AnsweredRow)}
+    ours, clock = timed(pipeline)
     outcomes: dict[Arm, tuple[Outcome, ...]] = {}
     for arm in arms:
         keys = [_key(case, fingerprint.for_arm(arm)) for case in suite]
-        _answer_missing(pipeline, arm, list(zip(suite, keys, strict=True)), kept, file, progress)
+        _answer_missing(ours, clock, arm, list(zip(suite, keys, strict=True)), kept, file, progress)
         outcomes[arm] = tuple(_score(case, kept[key]) for case, key in zip(suite, keys, strict=True))
     return EvalResult(suite=suite, outcomes=outcomes)
 
@@ -133,13 +143,15 @@ def _check_parts(pipeline: Pipeline, arms: Sequence[Arm]) -> None:
 
 def _answer_missing(
     pipeline: Pipeline,
+    clock: EngineClock,
     arm: Arm,
     cases: list[tuple[Case, str]],
     kept: dict[str, _AnsweredRow],
     file: Path,
     progress: Progress,
 ) -> None:
-    missing = [(case, key) for case, key in cases if key not in kept]
+    # two cases may ask the same
+    missing = list({key: (case, key) for case, key in cases if key not in kept}.values())
     progress.start(f"arm {arm}", len(cases))
     progress.advance(len(cases) - len(missing))
     size = _BATCHES_AT_ONCE * pipeline.settings.engine.batch_size
@@ -147,26 +159,25 @@ def _answer_missing(
     for start in range(0, len(missing), size):
         batch = missing[start : start + size]
         questions = [Question(text=case.question, history=case.history) for case, _ in batch]
-        began = time.perf_counter()
-        answers = pipeline.answer_many(questions, arm, options)
+        began, before = time.perf_counter(), clock.seconds
+        try:
+            answers = pipeline.answer_many(questions, arm, options)
+        except EngineError as error:
+            done = len(cases) - len(missing) + start
+            raise type(error)(
+                f"the engine failed in arm {arm} after {done} of {len(cases)} answers: {error.message}; "
+                "these are kept, and the same command goes on from there",
+                next_command=error.next_command,
+            ) from error
         seconds = round((time.perf_counter() - began) / len(batch), 4)
+        engine_seconds = min(seconds, round((clock.seconds - before) / len(batch), 4))
         for (case, key), answer in zip(batch, answers, strict=True):
-            kept[key] = _AnsweredRow(key=key, case_id=case.id, seconds=seconds, answer=answer)
+            kept[key] = _AnsweredRow(
+                key=key, case_id=case.id, seconds=seconds, engine_seconds=engine_seconds, answer=answer
+            )
             append_jsonl(file, kept[key])
         progress.advance(len(batch), batch[-1][0].id)
     progress.finish()
-
-
-def _read_kept(file: Path) -> list[_AnsweredRow]:
-    try:
-        return read_finished_jsonl(file, _AnsweredRow)
-    except msgspec.DecodeError as error:
-        aside = file.with_suffix(".unreadable")
-        _LOG.warning(
-            "%s was written by another version or is damaged (%s): set aside as %s", file, error, aside
-        )
-        file.replace(aside)
-        return []
 
 
 def _key(case: Case, fingerprint: str) -> str:
@@ -181,4 +192,5 @@ def _score(case: Case, row: _AnsweredRow) -> Outcome:
         seconds=row.seconds,
         score=answer_score(case, row.answer),
         citations=count_citations(case, row.answer),
+        engine_seconds=row.engine_seconds,
     )

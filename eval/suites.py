@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from assistant.answering.pipeline import check_question
 from assistant.core.errors import InputError
@@ -13,6 +16,7 @@ from assistant.core.jsonl import read_jsonl
 from assistant.core.language import Language
 from assistant.core.records import Case, Gold, Message, Record
 from eval.normalisation import tokens
+from eval.schema_metrics import check_schema
 
 PROBLEMS_SHOWN = 10
 MAX_QUESTION_CHARACTERS = 4000
@@ -31,6 +35,7 @@ class _GoldRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     heading: str | None = None
     title: str | None = None
     anchor: str | None = None
+    grade: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     def as_gold(self) -> Gold:
         return Gold(
@@ -38,6 +43,7 @@ class _GoldRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
             evidence=self.evidence or "",
             page=self.page,
             heading=self.heading or self.title or self.anchor or None,
+            grade=self.grade,
         )
 
 
@@ -55,6 +61,7 @@ class _CaseRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     answerability: str = "ANSWERABLE"
     history: tuple[Message, ...] = ()
     paraphrases: tuple[str, ...] = ()
+    schema: dict[str, object] | None = None
 
     def as_case(self) -> Case:
         answerable = self.answerability.upper() in _ANSWERABLE if self.answerable is None else self.answerable
@@ -69,6 +76,7 @@ class _CaseRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
             answerable=answerable,
             history=self.history,
             paraphrases=self.paraphrases,
+            schema=self.schema,
         )
 
 
@@ -88,19 +96,48 @@ def load_suite(path: Path, max_question_characters: int = MAX_QUESTION_CHARACTER
         InputError: the file cannot be read, a line is no case, there is no case, or cases cannot be
             measured; the message names the file, the line or the ids, and each reason.
     """
-    try:
-        rows = tuple(row.as_case() for row in read_jsonl(path, _CaseRow))
-    except RecursionError as error:
-        raise InputError(f"{path}: a line is nested too deeply") from error
-    if not rows:
-        raise InputError(f"{path}: holds no cases")
-    problems = [*_duplicates(rows), *(p for row in rows for p in _problems(row, max_question_characters))]
+    rows = read_cases(path)
+    problems = list(suite_problems(rows, max_question_characters))
     if problems:
         shown = problems[:PROBLEMS_SHOWN]
         if len(problems) > len(shown):
             shown.append(f"and {len(problems) - len(shown)} more")
         raise InputError(f"{path}: not a usable suite:\n  " + "\n  ".join(shown))
     return rows
+
+
+def read_cases(path: Path) -> tuple[Case, ...]:
+    """Read a suite's cases as they are, usable or not.
+
+    Raises:
+        InputError: the file cannot be read, a line is no case, or there is none.
+    """
+    try:
+        rows = tuple(row.as_case() for row in read_jsonl(path, _CaseRow))
+    except RecursionError as error:
+        raise InputError(f"{path}: a line is nested too deeply") from error
+    if not rows:
+        raise InputError(f"{path}: holds no cases")
+    return rows
+
+
+def case_of(row: Mapping[str, object]) -> Case:
+    """Return a case from its fields.
+
+    Raises:
+        InputError: a field is missing or of the wrong kind.
+    """
+    try:
+        return msgspec.convert(row, _CaseRow).as_case()
+    except msgspec.ValidationError as error:
+        raise InputError(str(error)) from error
+
+
+def suite_problems(suite: Sequence[Case], max_question_characters: int) -> Iterator[str]:
+    """Yield why cases cannot be asked or measured, with their ids."""
+    yield from _duplicates(suite)
+    for case in suite:
+        yield from _problems(case, max_question_characters)
 
 
 def require_scores(suite: tuple[Case, ...]) -> None:
@@ -118,7 +155,7 @@ def require_scores(suite: tuple[Case, ...]) -> None:
         )
 
 
-def _duplicates(rows: tuple[Case, ...]) -> Iterator[str]:
+def _duplicates(rows: Sequence[Case]) -> Iterator[str]:
     counts = Counter(row.id for row in rows)
     return (f"id {name!r} stands {count} times" for name, count in counts.items() if count > 1)
 
@@ -128,6 +165,8 @@ def _problems(row: Case, max_question_characters: int) -> Iterator[str]:
         yield f"a case without an id asks {row.question[:60]!r}"
     try:
         check_question(row.question, max_question_characters)
+        if row.schema is not None:
+            check_schema(row.schema)
     except InputError as error:
         yield f"{row.id!r}: {error.message}"
     if row.answerable and not row.gold:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from assistant.core.records import Arm, Case, Citation, Record
+import msgspec
+
+from assistant.core.records import Arm, Case, Citation, Passage, Record
 from assistant.core.settings import EvalSettings
-from eval.answers import exact_match, f1_score
-from eval.citations import precision, recall
-from eval.compare import Interval, mean_intervals, paired_difference
+from eval.breakdown import (
+    Columns,
+    Groups,
+    Table,
+    arm_groups,
+    arm_tables,
+    columns_of,
+    difference_groups,
+    difference_table,
+    only,
+    undefined_in,
+)
+from eval.calibration import Calibration, CurvePoint, calibrate
+from eval.compare import Interval
+from eval.judge import JudgeResult
 from eval.runner import EvalResult, Outcome
 
 EXAMPLES_SHOWN = 100
@@ -33,6 +47,12 @@ class ArmSummary(Record, frozen=True, kw_only=True):
         seconds_per_answer: mean, batched as it was run.
         by_language: mean answer score.
         by_kind: mean answer score.
+        by_document: mean answer score by the document of the first gold; unanswerable cases have none.
+        metrics: name → value with interval; what is undefined is absent.
+        undefined: name → why.
+        groups: by language, kind and document the metrics of each group.
+        curve: risk against coverage, each question with a confidence that was not fitted on it.
+        calibration: a threshold to abstain below, and what it does on questions it was not chosen on.
     """
 
     arm: Arm
@@ -48,16 +68,26 @@ class ArmSummary(Record, frozen=True, kw_only=True):
     seconds_per_answer: float
     by_language: dict[str, Interval]
     by_kind: dict[str, Interval]
+    by_document: dict[str, Interval] = msgspec.field(default_factory=dict)
+    metrics: Table = msgspec.field(default_factory=dict)
+    undefined: dict[str, str] = msgspec.field(default_factory=dict)
+    groups: Groups = msgspec.field(default_factory=dict)
+    curve: tuple[CurvePoint, ...] = ()
+    calibration: Calibration | None = None
 
 
 class Difference(Record, frozen=True, kw_only=True):
-    """The reference arm's mean score minus another's, paired by case."""
+    """The reference arm's mean score, and each metric, minus another arm's, paired by case."""
 
     reference: Arm
     other: Arm
     score: Interval
     by_language: dict[str, Interval]
     by_kind: dict[str, Interval]
+    by_document: dict[str, Interval] = msgspec.field(default_factory=dict)
+    metrics: Table = msgspec.field(default_factory=dict)
+    undefined: dict[str, str] = msgspec.field(default_factory=dict)
+    groups: Groups = msgspec.field(default_factory=dict)
 
 
 class ShownAnswer(Record, frozen=True, kw_only=True):
@@ -67,6 +97,7 @@ class ShownAnswer(Record, frozen=True, kw_only=True):
     text: str
     abstained: bool
     citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 class ShownCase(Record, frozen=True, kw_only=True):
@@ -89,6 +120,10 @@ class Report(Record, frozen=True, kw_only=True):
         losses: cases in which another arm is better, worst first, 100 at most.
         wins: cases in which the reference arm is better than all others, best first, 100 at most.
         scores: case id → score by arm.
+        general: share of the general suite that each arm gets right; empty where it was not asked.
+        general_differences: the reference arm's share minus each other's, paired by task.
+        engine_share: share of the run's wall time inside the engine, None where nothing was asked.
+        judge: what a judge engine says, None where none was asked.
     """
 
     about: dict[str, str]
@@ -99,6 +134,10 @@ class Report(Record, frozen=True, kw_only=True):
     losses: tuple[ShownCase, ...]
     wins: tuple[ShownCase, ...]
     scores: dict[str, dict[Arm, float]]
+    general: dict[Arm, Interval] = msgspec.field(default_factory=dict)
+    general_differences: dict[Arm, Interval] = msgspec.field(default_factory=dict)
+    engine_share: float | None = None
+    judge: JudgeResult | None = None
 
 
 def summarise(result: EvalResult, about: Mapping[str, str], settings: EvalSettings) -> Report:
@@ -113,12 +152,13 @@ def summarise(result: EvalResult, about: Mapping[str, str], settings: EvalSettin
     reference: Arm = "rag+ft" if "rag+ft" in arms else arms[-1]
     others = tuple(arm for arm in arms if arm != reference)
     losses, wins = _shown(result, reference, others)
+    columns = columns_of(result)
     return Report(
         about=dict(about),
         arms=arms,
         reference=reference,
-        summaries=tuple(_summaries(result, settings)),
-        differences=tuple(_difference(result, reference, other, settings) for other in others),
+        summaries=tuple(_summaries(result, columns, settings)),
+        differences=tuple(_difference(result, columns, (reference, other), settings) for other in others),
         losses=losses,
         wins=wins,
         scores={
@@ -128,67 +168,59 @@ def summarise(result: EvalResult, about: Mapping[str, str], settings: EvalSettin
     )
 
 
-def _summaries(result: EvalResult, settings: EvalSettings) -> list[ArmSummary]:
-    by_language = _grouped_intervals(result, lambda case: case.lang, settings)
-    by_kind = _grouped_intervals(result, lambda case: case.kind, settings)
-    overall = _intervals(result, range(len(result.suite)), settings)
-    return [
-        _summary(arm, rows, overall[arm], _of_arm(by_language, arm), _of_arm(by_kind, arm))
-        for arm, rows in result.outcomes.items()
-    ]
+def _summaries(result: EvalResult, columns: Columns, settings: EvalSettings) -> list[ArmSummary]:
+    tables = arm_tables(columns, result.suite, settings)
+    groups = arm_groups(columns, result.suite, settings)
+    return [_summary(arm, rows, tables[arm], groups[arm], settings) for arm, rows in result.outcomes.items()]
 
 
 def _summary(
-    arm: Arm,
-    rows: Sequence[Outcome],
-    score: Interval,
-    by_language: dict[str, Interval],
-    by_kind: dict[str, Interval],
+    arm: Arm, rows: Sequence[Outcome], table: Table, groups: Groups, settings: EvalSettings
 ) -> ArmSummary:
     answerable = [row for row in rows if row.case.answerable]
-    with_answers = [row for row in answerable if any(row.case.answers)]
     cited = sum(row.citations.cited for row in rows)
+    calibrated = calibrate(rows, seed=settings.seed)
+    undefined = undefined_in(table)
+    if calibrated.undefined:
+        undefined["calibration"] = calibrated.undefined
     return ArmSummary(
         arm=arm,
-        score=score,
+        score=table["answer_score"],
         answerable=_mean(row.score for row in answerable),
         unanswerable=_mean(row.score for row in rows if not row.case.answerable),
         abstained_wrongly=_mean(float(row.answer.abstained) for row in answerable),
-        f1=_mean(
-            0.0 if row.answer.abstained else f1_score(row.case.answers, row.answer.text)
-            for row in with_answers
-        ),
-        exact_match=_mean(exact_match(row.case.answers, row.answer.text) for row in with_answers),
-        citation_recall=_rounded(recall(row.citations for row in answerable)),
-        citation_precision=_rounded(precision(row.citations for row in rows)),
+        f1=_value(table, "f1"),
+        exact_match=_value(table, "exact_match"),
+        citation_recall=_value(table, "gold_citation_recall"),
+        citation_precision=_value(table, "gold_citation_precision"),
         verbatim=_round(sum(row.citations.verbatim for row in rows) / cited) if cited else None,
-        seconds_per_answer=_round(math.fsum(row.seconds for row in rows) / len(rows)),
-        by_language=by_language,
-        by_kind=by_kind,
+        seconds_per_answer=table["seconds"].mean,
+        by_language=only(groups, "language", "answer_score"),
+        by_kind=only(groups, "kind", "answer_score"),
+        by_document=only(groups, "document", "answer_score"),
+        metrics=table,
+        undefined=undefined,
+        groups=groups,
+        curve=calibrated.curve,
+        calibration=calibrated.calibration,
     )
 
 
-def _difference(result: EvalResult, reference: Arm, other: Arm, settings: EvalSettings) -> Difference:
-    ours, theirs = result.outcomes[reference], result.outcomes[other]
-
-    def over(places: Sequence[int]) -> Interval:
-        return _rounded_interval(
-            paired_difference(
-                [ours[place].score for place in places],
-                [theirs[place].score for place in places],
-                samples=settings.bootstrap_samples,
-                seed=settings.seed,
-            )
-        )
-
-    by_language = _places_by(result, lambda case: case.lang)
-    by_kind = _places_by(result, lambda case: case.kind)
+def _difference(
+    result: EvalResult, columns: Columns, arms: tuple[Arm, Arm], settings: EvalSettings
+) -> Difference:
+    table = difference_table(columns, result.suite, arms, settings)
+    groups = difference_groups(columns, result.suite, arms, settings)
     return Difference(
-        reference=reference,
-        other=other,
-        score=over(range(len(ours))),
-        by_language={name: over(places) for name, places in by_language.items()},
-        by_kind={name: over(places) for name, places in by_kind.items()},
+        reference=arms[0],
+        other=arms[1],
+        score=table["answer_score"],
+        by_language=only(groups, "language", "answer_score"),
+        by_kind=only(groups, "kind", "answer_score"),
+        by_document=only(groups, "document", "answer_score"),
+        metrics=table,
+        undefined=undefined_in(table),
+        groups=groups,
     )
 
 
@@ -215,34 +247,11 @@ def _shown_case(result: EvalResult, place: int, gap: float) -> ShownCase:
             text=rows[place].answer.text,
             abstained=rows[place].answer.abstained,
             citations=rows[place].answer.citations,
+            passages=rows[place].answer.passages,
         )
         for arm, rows in result.outcomes.items()
     }
     return ShownCase(case=result.suite[place], gap=gap, answers=answers)
-
-
-def _grouped_intervals(
-    result: EvalResult, name_of: Callable[[Case], str], settings: EvalSettings
-) -> dict[str, dict[Arm, Interval]]:
-    groups = _places_by(result, name_of)
-    return {name: _intervals(result, places, settings) for name, places in groups.items()}
-
-
-def _intervals(result: EvalResult, places: Sequence[int], settings: EvalSettings) -> dict[Arm, Interval]:
-    columns = [[rows[place].score for place in places] for rows in result.outcomes.values()]
-    intervals = mean_intervals(columns, samples=settings.bootstrap_samples, seed=settings.seed)
-    return dict(zip(result.outcomes, map(_rounded_interval, intervals), strict=True))
-
-
-def _places_by(result: EvalResult, name_of: Callable[[Case], str]) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = {}
-    for place, case in enumerate(result.suite):
-        groups.setdefault(name_of(case), []).append(place)
-    return dict(sorted(groups.items()))
-
-
-def _of_arm(groups: dict[str, dict[Arm, Interval]], arm: Arm) -> dict[str, Interval]:
-    return {name: intervals[arm] for name, intervals in groups.items()}
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -254,14 +263,5 @@ def _round(value: float) -> float:
     return round(value, _DIGITS) + 0.0
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else _round(value)
-
-
-def _rounded_interval(interval: Interval) -> Interval:
-    return Interval(
-        mean=_round(interval.mean),
-        low=_round(interval.low),
-        high=_round(interval.high),
-        case_count=interval.case_count,
-    )
+def _value(table: Table, name: str) -> float | None:
+    return table[name].mean if name in table else None

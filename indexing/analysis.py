@@ -6,6 +6,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 _LATIN = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _CJK_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿]+")
@@ -32,6 +33,12 @@ def analyze(text: str) -> list[str]:
         piece = match.group()
         terms.extend(_chinese_terms(piece) if _CJK_RUN.match(piece) else _latin_terms(piece))
     return terms
+
+
+def cut_words(run: str) -> list[str]:
+    """Return the words of a run of Chinese characters, none inside another."""
+    words: list[str] = _tokenizer().lcut(run)
+    return words
 
 
 def _latin_terms(piece: str) -> list[str]:
@@ -61,8 +68,13 @@ def _stemmer() -> Callable[[str], str]:
     return stem
 
 
-@functools.cache
 def _cutter() -> Callable[[str], list[str]]:
+    cut: Callable[[str], list[str]] = _tokenizer().lcut_for_search
+    return cut
+
+
+@functools.cache
+def _tokenizer() -> Any:
     import jieba
 
     # the dictionary is read here, because jieba by itself leaves and trusts a cache file in the shared
@@ -70,5 +82,4 @@ def _cutter() -> Callable[[str], list[str]]:
     tokenizer = jieba.Tokenizer()
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
-    cut: Callable[[str], list[str]] = tokenizer.lcut_for_search
-    return cut
+    return tokenizer

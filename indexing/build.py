@@ -14,19 +14,21 @@ from typing import Protocol
 
 import msgspec
 
-from assistant.core.errors import FileRefused, InputError, NotFoundError
+from assistant.core.errors import CollectionBusy, FileRefused, InputError, NotFoundError
 from assistant.core.home import Home
 from assistant.core.ids import content_id
 from assistant.core.progress import Progress
-from assistant.core.records import Metadata, ParsedDocument, Record
+from assistant.core.records import Metadata, ParsedDocument
 from assistant.core.settings import IndexSettings, Settings, TicketColumns
 from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Collection, Documents, NewVersion
 from assistant.store.embeddings import Embeddings
 from assistant.store.history import History
+from assistant.store.removals import Removals
 from indexing.chunking import chunk_document
 from indexing.duplicates import DuplicateCounts, find_duplicates
+from indexing.embedders import embedder_name
 from indexing.embedding import Embedder, passage_text
 from indexing.intake import Intake, Outcome
 from indexing.metadata import normalise_metadata
@@ -36,59 +38,12 @@ from indexing.parsing.ocr_pages import PageProgress
 from indexing.personal_data import PersonalDataFilter
 from indexing.publishing import Published, Publisher, Stages
 from indexing.removal import RemovalReport, delete_document, remove_document
+from indexing.reports import AddReport, Refusal, refusal_of, reported
 from indexing.snapshots import collection_lock, need_disk
 from indexing.sources import SourceFile, find_sources
 
-CHUNKING = 2  # raise it when parsing, chunking or the embedded text change: files are then cut anew
+CHUNKING = 3  # raise it when parsing, chunking or the embedded text change: files are then cut anew
 _RECIPE_CHARACTERS = 96  # the column holds 128
-
-
-class Refusal(Record, frozen=True, kw_only=True):
-    """A file that was not indexed, and why."""
-
-    path: str
-    reason: str
-
-
-class AddReport(Record, frozen=True, kw_only=True):
-    """What adding did.
-
-    Attributes:
-        collection: name.
-        added: new documents.
-        replaced: documents with new content.
-        unchanged: documents that were there already.
-        described: documents whose content is unchanged and whose metadata is not.
-        held: files left out because an older version was restored or the collection rolled back since.
-        refused: files that could not be read.
-        document_count: documents in the collection now.
-        chunk_count: chunks in the collection now.
-        embedded_count: chunks embedded now; the others' embeddings were kept from before.
-        snapshot: name of the served snapshot.
-        personal_data: document → kind → how much was found in the documents stored now.
-        duplicates: what stands in several documents of the collection.
-        seconds: by stage: ``read`` (parse, chunk and store), ``embed``, ``write``, ``compare``.
-    """
-
-    collection: str
-    added: tuple[str, ...] = ()
-    replaced: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    described: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-    document_count: int = 0
-    chunk_count: int = 0
-    embedded_count: int = 0
-    snapshot: str = ""
-    personal_data: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
-    duplicates: DuplicateCounts = DuplicateCounts()
-    seconds: dict[str, float]
-
-    @property
-    def indexed_count(self) -> int:
-        """Files that are in the collection now."""
-        return sum(map(len, (self.added, self.replaced, self.unchanged, self.described)))
 
 
 class Parser(Protocol):
@@ -143,8 +98,14 @@ class Builder:
         self._stages = Stages(progress)
         self._personal_data = PersonalDataFilter(settings.index, collection)
         self._found_personal: dict[str, dict[str, int]] = {}
+        self._served_embedder = embedder_name(self.folder)
 
-    def add(self, paths: Sequence[Path], metadata: Mapping[str, object] | None = None) -> AddReport:
+    def add(
+        self,
+        paths: Sequence[Path],
+        metadata: Mapping[str, object] | None = None,
+        since: int | None = None,
+    ) -> AddReport:
         """Add files and folders and switch to a new snapshot if anything changed.
 
         A file that cannot be read is refused and stops no other. Where none can be read, nothing is
@@ -153,6 +114,7 @@ class Builder:
         Args:
             paths: files and folders.
             metadata: what holds of all of them, by key: a text or several; an empty one takes a key away.
+            since: generation of the collection when this was asked for: what was removed later stays away.
 
         Raises:
             InputError: there are no files, a path does not exist, or the metadata cannot be used.
@@ -163,7 +125,7 @@ class Builder:
         if not sources and not refused:
             raise InputError(f"no documents in {', '.join(map(str, paths))}")
         with self.changing():
-            outcomes = self.store(sources, refused, self.intake(requested))
+            outcomes = self.store(sources, refused, self.intake(requested, since))
             if not outcomes:
                 return AddReport(
                     collection=self.collection, refused=tuple(refused), seconds=self._stages.seconds
@@ -176,7 +138,7 @@ class Builder:
         return remove_document(self.collection, self._home, self.database, document)
 
     def delete(self, document: str) -> None:
-        """Remove a document from the database and hide it in all snapshots; lock held."""
+        """Remove a document from the database and hide it in all snapshots."""
         delete_document(self.collection, self.folder, self.database, document)
 
     def compact(self) -> AddReport:
@@ -187,7 +149,7 @@ class Builder:
             ResourceError: another process changes the collection, or the disk is full.
         """
         self.existing()
-        with collection_lock(self.folder):
+        with self._locked():
             return self._report(self._publisher(kept=1).publish(self.existing(), always=True))
 
     def rebuild(self) -> AddReport:
@@ -198,7 +160,7 @@ class Builder:
             ResourceError: another process changes the collection, or the disk is full.
         """
         self.existing()
-        with collection_lock(self.folder):
+        with self._locked():
             return self.publish(always=True)
 
     def publish(self, *, always: bool = False) -> AddReport:
@@ -238,18 +200,29 @@ class Builder:
             ResourceError: another process changes the collection, or the disk is full.
         """
         need_disk(self.folder)
+        with self._locked():
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the collection, if it still has the embedder that it had when this builder was made."""
         with collection_lock(self.folder):
+            now = embedder_name(self.folder)
+            if now not in {self._served_embedder, self._embedder.name}:
+                raise CollectionBusy(
+                    f"collection {self.collection!r} was switched to embedder {now!r} meanwhile; try again"
+                )
             yield
 
     def find(self, paths: Sequence[Path]) -> tuple[list[SourceFile], list[Refusal]]:
         """Return the files under paths, and those that cannot be read."""
         sources, refusals = find_sources(paths, self._settings.index)
-        return sources, [_refusal(error) for error in refusals]
+        return sources, [refusal_of(error) for error in refusals]
 
-    def intake(self, requested: Metadata | None = None) -> Intake:
+    def intake(self, requested: Metadata | None = None, since: int | None = None) -> Intake:
         """Return what the collection knows of files; lock held."""
         rules = self._settings.index.metadata_rules
-        return Intake(self.database, self.collection, self._recipes, rules, requested or {})
+        return Intake(self.database, self.collection, self._recipes, rules, requested or {}, since)
 
     def store(
         self, sources: Sequence[SourceFile], refused: list[Refusal], intake: Intake
@@ -272,9 +245,11 @@ class Builder:
         ):
             for source in changed:
                 try:
-                    self._store(source, parser.parse(source, _tell_pages(progress, source)), intake)
+                    parsed = parser.parse(source, _tell_pages(progress, source))
+                    if not self._store(source, parsed, intake):
+                        outcomes[source.document] = "held"
                 except FileRefused as error:
-                    refused.append(_refusal(error))
+                    refused.append(refusal_of(error))
                     del outcomes[source.document]
                 progress.advance(1, source.document)
         return outcomes
@@ -301,7 +276,8 @@ class Builder:
     def _chunk_tokens(self) -> int:
         return min(self._settings.index.chunk_tokens, self._embedder.max_tokens)
 
-    def _store(self, source: SourceFile, parsed: ParsedDocument, intake: Intake) -> None:
+    def _store(self, source: SourceFile, parsed: ParsedDocument, intake: Intake) -> bool:
+        """Store a file's content; False where its document was removed meanwhile, which then stays so."""
         parsed, personal = self._personal_data.apply(parsed, source.path)
         number = intake.number(source)
         chunks = chunk_document(parsed, source.document, number, self._embedder.tokenizer, self._chunk_tokens)
@@ -323,6 +299,8 @@ class Builder:
         with self.database.write() as session:
             documents = Documents(session)
             collection = documents.make_collection(self.collection)
+            if Removals(session, collection.id).is_since(intake.since, source.document):
+                return False
             version_id = documents.save_version(collection.id, version)
             stored = Chunks(session)
             before = stored.keys(stored.numbers_of([version_id])).values()  # of a version that is cut anew
@@ -331,6 +309,7 @@ class Builder:
             History(session, collection).prune(source.document, self._settings.index.versions_kept)
         if personal:
             self._found_personal[source.document] = personal
+        return True
 
     def existing(self) -> Collection:
         """Return the collection as stored.
@@ -359,19 +338,6 @@ def add(
 ) -> AddReport:
     """Add files and folders to a collection; see ``Builder.add``."""
     return Builder(collection, home, settings, database, embedder, progress).add(paths)
-
-
-def _refusal(error: FileRefused) -> Refusal:
-    return Refusal(path=str(error.path), reason=error.reason)
-
-
-def reported(published: AddReport, outcomes: Mapping[str, Outcome], refused: Sequence[Refusal]) -> AddReport:
-    """Return a report with what became of each file."""
-    lists: dict[str, list[str]] = {}
-    for document, outcome in outcomes.items():
-        lists.setdefault(outcome, []).append(document)
-    named = {outcome: tuple(documents) for outcome, documents in lists.items()}
-    return msgspec.structs.replace(published, **named, refused=tuple(refused))
 
 
 def _tell_pages(progress: Progress, source: SourceFile) -> PageProgress:

@@ -9,6 +9,9 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from assistant.core.boxes import unite
 from assistant.core.confidence import mean_confidence
 from assistant.core.ids import content_id
 from assistant.core.language import detect_language
@@ -62,6 +65,7 @@ def chunk_document(
                     kind=_kind(group),
                     language=detect_language(text),
                     confidence=_confidence(group),
+                    box=unite(piece.box for piece in group if piece.page == group[0].page),
                 )
             )
     return chunks
@@ -88,9 +92,7 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
             body = []
         if is_listed:
             stack = above
-            body.append(
-                Element(kind="list_item", text=element.text, page=element.page, confidence=element.confidence)
-            )
+            body.append(msgspec.structs.replace(element, kind="list_item", depth=0, starts_passage=False))
         else:
             stack = [*above, element]
     if body:

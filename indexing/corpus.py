@@ -33,6 +33,13 @@ class CorpusRow(Record, frozen=True, kw_only=True):
     chunk: Chunk
 
 
+class Neighbours(Record, frozen=True, kw_only=True):
+    """What stands around a chunk in the same version of its document, in the order of the document."""
+
+    before: tuple[Chunk, ...] = ()
+    after: tuple[Chunk, ...] = ()
+
+
 def indexed_text(chunk: Chunk) -> str:
     """Return the text in which a chunk's terms are looked up: the titles above it and its own text."""
     return "\n".join((*chunk.heading_path, chunk.text))
@@ -141,6 +148,31 @@ class Corpus:
         if gone or not self._hidden.isdisjoint(numbers):
             raise KeyError(gone or numbers)
         return found
+
+    def around(self, chunk: Chunk, count: int) -> Neighbours:
+        """Return up to ``count`` chunks before and after a chunk.
+
+        There are none where its document was removed, or where another version of it is served now.
+        """
+        numbers = self._numbers_in(chunk.document)
+        first = max(chunk.position - count, 0)
+        near = self.by_number(numbers[first : chunk.position + count + 1].tolist())
+        found = [near[number] for number in sorted(near)]  # a version's chunks are numbered in its order
+        if chunk.id not in {row.id for row in found if row.version == chunk.version}:
+            return Neighbours()
+        return Neighbours(
+            before=tuple(row for row in found if row.position < chunk.position),
+            after=tuple(row for row in found if row.position > chunk.position),
+        )
+
+    def _numbers_in(self, document: str) -> Numbers:
+        """Return the numbers of a document's live chunks, ascending."""
+        found = [np.zeros(0, np.int64)]
+        for segment, alive in zip(self._segments, self._alive, strict=True):
+            if document in segment.documents:
+                owned = segment.owners == segment.documents.index(document)
+                found.append(segment.numbers[owned & alive])
+        return np.concatenate(found)
 
     @property
     def rows(self) -> Iterator[CorpusRow]:

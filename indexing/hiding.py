@@ -15,7 +15,7 @@ from indexing.tombstones import Numbers, read_removed, write_removed
 
 
 def hide(folder: Path, document_id: int, document: str, numbers: Iterable[int]) -> None:
-    """Let no snapshot of a collection return a document from now on; lock held.
+    """Let no snapshot of a collection return a document from now on; switching lock held.
 
     Older snapshots may hold it under numbers, and under a path, that the database no longer knows. One of
     them that cannot be read is deleted.
@@ -41,7 +41,7 @@ def hide(folder: Path, document_id: int, document: str, numbers: Iterable[int]) 
 
 
 def show_again(folder: Path, live: Numbers) -> bool:
-    """Take live numbers off the removed ones and tell whether there were any; lock held.
+    """Take live numbers off the removed ones and tell whether there were any; switching lock held.
 
     There are some where a removal was cut off before the database knew of it.
 
@@ -57,7 +57,7 @@ def show_again(folder: Path, live: Numbers) -> bool:
 
 
 def forget_removed(folder: Path) -> None:
-    """Forget removed numbers that no kept snapshot holds any more; lock held.
+    """Forget removed numbers that no kept snapshot holds any more; switching lock held.
 
     Raises:
         IndexBroken: the list of what was removed cannot be read.

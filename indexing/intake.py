@@ -10,6 +10,7 @@ from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Documents, Version
 from assistant.store.history import History
+from assistant.store.removals import Removals
 from indexing.metadata import check_rules, main_languages, merge_metadata, path_metadata
 from indexing.sources import SourceFile
 
@@ -25,6 +26,11 @@ class Intake:
         recipes: what, beside the file, shapes the chunks: those of which an unchanged file is cut already.
         rules: ``[[index.metadata_rules]]``.
         requested: metadata that came with the request, normalised.
+        since: generation of the collection when the work was asked for, the present one where None.
+
+    Attributes:
+        since: documents removed after this generation stay away.
+        live: path → live version.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class Intake:
         recipes: Sequence[str],
         rules: Sequence[Mapping[str, object]],
         requested: Metadata,
+        since: int | None = None,
     ) -> None:
         self._database = database
         self._name = collection
@@ -46,6 +53,8 @@ class Intake:
             found = self._collection
             live = documents.live_versions(found.id) if found else []
             newest = documents.newest_versions(found.id) if found else []
+            self.since = since if since is not None else found.generation if found else 0
+            self._removed = Removals(session, found.id).since(self.since) if found else set()
         self.live: dict[str, Version] = {version.document: version for version in live}
         self._newest: dict[str, Version] = {version.document: version for version in newest}
 
@@ -53,8 +62,11 @@ class Intake:
         """Tell what adding a file does, without changing anything.
 
         A file whose content was stored last but is not what answers, because an older version was restored
-        or the collection rolled back, is ``held``: only another content ends that.
+        or the collection rolled back, is ``held``: only another content ends that. So is one whose document
+        was removed after the work was asked for.
         """
+        if source.document in self._removed:
+            return "held"
         live, newest = self.live.get(source.document), self._newest.get(source.document)
         if live and live.sha256 == source.sha256 and live.recipe in self._recipes:
             return "described" if self._description(live) else "unchanged"

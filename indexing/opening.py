@@ -10,6 +10,7 @@ from indexing.codes import CodeIndex, merge_codes
 from indexing.contents import Contents, read_contents
 from indexing.corpus import Corpus, read_dead
 from indexing.dense import DenseLane
+from indexing.embedders import Embedders
 from indexing.embedding import Embedder
 from indexing.lexical_index import LexicalIndex
 from indexing.segments import OpenSegment
@@ -18,6 +19,7 @@ from indexing.snapshots import (
     Manifest,
     current_name,
     open_current,
+    open_named,
     rebuild_command,
     verify,
 )
@@ -31,9 +33,12 @@ class OpenSnapshot:
         folder: of the collection.
         embedder: that the queries are embedded with.
         before: a snapshot of the same collection; segments that it shares are not read again.
+        name: of another snapshot than the served one.
+        embedders: give the snapshot's own embedder where it is another one; without them it is refused.
 
     Attributes:
         name: of its folder.
+        embedder: that made it.
         segments: its parts.
         removed_stamp: of the tombstones that are left out.
 
@@ -42,10 +47,20 @@ class OpenSnapshot:
         IndexBroken: it is damaged or made by another embedder.
     """
 
-    def __init__(self, folder: Path, embedder: Embedder, before: OpenSnapshot | None = None) -> None:
-        path, self.manifest = open_current(folder)
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        before: OpenSnapshot | None = None,
+        name: str | None = None,
+        embedders: Embedders | None = None,
+    ) -> None:
+        path, self.manifest = open_named(folder, name) if name else open_current(folder)
         self.name = path.name
+        if embedders is not None and self.manifest.embedder != embedder.name:
+            embedder = embedders.get(self.manifest.embedder)
         _check_embedder(self.manifest, embedder)
+        self.embedder = embedder
         self.segments = self._open_segments(path, before)
         self.contents: Contents = read_contents(path)
         self.lexical = LexicalIndex(path / LEXICAL_FOLDER)
@@ -87,7 +102,12 @@ class OpenSnapshot:
         ]
 
 
-def open_snapshot(folder: Path, embedder: Embedder, before: OpenSnapshot | None = None) -> OpenSnapshot:
+def open_snapshot(
+    folder: Path,
+    embedder: Embedder,
+    before: OpenSnapshot | None = None,
+    embedders: Embedders | None = None,
+) -> OpenSnapshot:
     """Open the served snapshot of a collection, the next one where it was switched and pruned meanwhile.
 
     Raises:
@@ -97,7 +117,7 @@ def open_snapshot(folder: Path, embedder: Embedder, before: OpenSnapshot | None 
     while True:
         name = current_name(folder)
         try:
-            snapshot = OpenSnapshot(folder, embedder, before)
+            snapshot = OpenSnapshot(folder, embedder, before, embedders=embedders)
         except IndexBroken:
             if current_name(folder) == name:
                 raise
@@ -110,6 +130,6 @@ def _check_embedder(manifest: Manifest, embedder: Embedder) -> None:
     if (manifest.fingerprint, manifest.dimension) != (embedder.fingerprint, embedder.dimension):
         raise IndexBroken(
             f"the index of collection {manifest.collection!r} was made by embedder {manifest.embedder!r} "
-            f"({manifest.fingerprint}), the settings name {embedder.name!r} ({embedder.fingerprint})",
+            f"({manifest.fingerprint}), not by {embedder.name!r} ({embedder.fingerprint})",
             next_command=rebuild_command(manifest.collection),
         )

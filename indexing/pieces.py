@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from assistant.core.boxes import Box, unite
 from assistant.core.records import Element, ElementKind, ElementOrigin, Record
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Piece(Record, frozen=True, kw_only=True):
         starts_passage: its author set a border before it.
         passage_tokens: tokens up to the author's next border.
         confidence: of text recognition; None where it stood in the file as text.
+        box: around the blocks on its page that it comes from.
     """
 
     text: str
@@ -53,6 +55,7 @@ class Piece(Record, frozen=True, kw_only=True):
     starts_passage: bool = False
     passage_tokens: int = 0
     confidence: float | None = None
+    box: Box | None = None
 
 
 class PieceCutter:
@@ -115,6 +118,7 @@ class PieceCutter:
             is_line=is_line,
             starts_passage=element.starts_passage and is_first,
             confidence=element.confidence,
+            box=element.box,
         )
 
     def _plain(self, element: Element) -> Iterator[Piece]:
@@ -142,14 +146,18 @@ class PieceCutter:
         head = "\n".join(part for part in (lead, caption) if part)
         for place, part in enumerate(self._fill(rows, head)):
             piece = self._piece(part, element, is_first=not place)
-            yield msgspec.structs.replace(piece, starts_passage=first.starts_passage and not place)
+            yield msgspec.structs.replace(
+                piece, starts_passage=first.starts_passage and not place, box=_united((element, first))
+            )
 
     def _list(self, run: Sequence[Element]) -> Iterator[Piece]:
         """Keep a list with its lead-in; a long one is cut between items, the lead-in repeated."""
         lead, *items = run
         lines = [f"- {item.text}" if _needs_dash(item.text) else item.text for item in items]
         for place, part in enumerate(self._fill(lines, lead.text)):
-            yield self._piece(part, lead, is_first=not place)
+            yield msgspec.structs.replace(
+                self._piece(part, lead, is_first=not place), box=_united((lead, *items))
+            )
 
     def _fill(self, lines: Sequence[str], head: str) -> Iterator[str]:
         """Yield texts of as many lines as fit, as even as can be, each under the head."""
@@ -183,6 +191,11 @@ def _even_parts(lines: Sequence[str], counts: Sequence[int], room: int) -> Itera
         tokens += count
     if part:
         yield part
+
+
+def _united(elements: Sequence[Element]) -> Box | None:
+    """Return the box around those of the blocks that stand on the first one's page."""
+    return unite(element.box for element in elements if element.page == elements[0].page)
 
 
 def _needs_dash(text: str) -> bool:

@@ -1,5 +1,8 @@
 """From stored chunks to the served snapshot: embed what is new, write the indexes aside, switch.
 
+Documents may be removed while this runs: what is written comes from one state of the rows, and what was
+removed since is hidden in it by the tombstones.
+
 A snapshot is written whole where there is none, where another embedder made it, or where more than a tenth
 of its base changed; else its files are kept and only what came since is written (``delta``).
 """
@@ -12,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from assistant.core.errors import IndexBroken, NotFoundError
 from assistant.core.progress import Progress
@@ -41,6 +45,8 @@ from indexing.snapshots import (
     new_snapshot,
     open_current,
     publish,
+    set_released,
+    switching_lock,
     verify,
 )
 from indexing.table_rows import embed_chunks
@@ -85,13 +91,13 @@ class Published(Record, frozen=True, kw_only=True):
 
 
 class _State:
-    """What the database says of a collection."""
+    """What the database says of a collection in one session."""
 
-    def __init__(self, database: Database, collection: Collection) -> None:
-        with database.read() as session:
-            self.live: Numbers = np.array(Chunks(session).numbers(collection.id), np.int64)
-            self.versions: Sequence[Version] = Documents(session).live_versions(collection.id)
-            self.counts = Chunks(session).counts(collection.id)
+    def __init__(self, session: Session, collection: Collection) -> None:
+        self.session = session
+        self.live = _live(session, collection)
+        self.versions: Sequence[Version] = Documents(session).live_versions(collection.id)
+        self.counts = Chunks(session).counts(collection.id)
 
 
 class _Served:
@@ -146,43 +152,58 @@ class Publisher:
             collection: as stored.
             always: write a whole snapshot even where the served one is up to date.
         """
-        state = _State(self._database, collection)
         lineage = Lineage(self._folder, self._database, collection)
-        try:
-            is_ours = lineage.is_ours
-            was_hidden = is_ours and show_again(self._folder, state.live)
-        except IndexBroken:  # what older snapshots hide is not known any more
-            is_ours = was_hidden = False
+        is_ours, was_hidden = self._mend_tombstones(collection, lineage)
         served = self._served() if is_ours and not always else None
         embedded_count = 0
         if served is None or was_hidden or served.manifest.generation != collection.generation:
-            if served is not None and not served.is_worth_keeping(state.live):
+            with self._database.read() as session:
+                live = _live(session, collection)
+            if served is not None and not served.is_worth_keeping(live):
                 served = None
-            new = state.live if served is None else difference(state.live, served.numbers[BASE])
-            embedded_count = self._embed(new)
-            # numbers in snapshots that are not ours mean other texts: none of them is kept, and once they
-            # are gone nothing is hidden any more
-            self._write(collection, state, served, lineage, self._kept if is_ours else 1)
+            embedded_count = self._embed(live if served is None else difference(live, served.numbers[BASE]))
+            # numbers in snapshots that are not ours mean other texts: none of them is kept
+            with self._database.read() as session:
+                state = _State(session, collection)
+                if not is_ours:
+                    set_released(self._folder, ())
+                self._write(collection, state, served, lineage, self._kept if is_ours else 1)
+            self._forget_tombstones(collection, state.live, is_ours=is_ours)
+        return self._counts(collection, embedded_count)
+
+    def _mend_tombstones(self, collection: Collection, lineage: Lineage) -> tuple[bool, bool]:
+        """Show what the database still has; tell whether snapshots are ours, and any was hidden."""
+        try:
+            if not lineage.is_ours:
+                return False, False
+            with switching_lock(self._folder), self._database.read() as session:
+                return True, show_again(self._folder, _live(session, collection))
+        except IndexBroken:  # what older snapshots hide is not known any more
+            return False, False
+
+    def _forget_tombstones(self, collection: Collection, written: Numbers, *, is_ours: bool) -> None:
+        """Forget what no snapshot holds any more; of snapshots that are not ours none is kept.
+
+        Args:
+            collection: as stored.
+            written: live numbers of the snapshot that was switched to.
+            is_ours: the snapshots before came from this database.
+        """
+        with switching_lock(self._folder):
             if is_ours:
                 forget_removed(self._folder)
-            else:
-                write_removed(self._folder, state.live[:0])
-        return Published(
-            snapshot=current_name(self._folder) or "",
-            document_count=len(state.versions),
-            chunk_count=len(state.live),
-            embedded_count=embedded_count,
-        )
+                return
+            with self._database.read() as session:
+                write_removed(self._folder, difference(written, _live(session, collection)))
 
-    def counts(self, collection: Collection) -> Published:
-        """Return what is served without publishing anything."""
+    def _counts(self, collection: Collection, embedded_count: int) -> Published:
         with self._database.read() as session:
             counts = Chunks(session).counts(collection.id)
         return Published(
             snapshot=current_name(self._folder) or "",
             document_count=len(counts),
             chunk_count=sum(counts.values()),
-            embedded_count=0,
+            embedded_count=embedded_count,
         )
 
     def _served(self) -> _Served | None:
@@ -199,6 +220,7 @@ class Publisher:
         with self._database.read() as session:
             numbers = {key: number for number, key in Chunks(session).keys(wanted.tolist()).items()}
             missing = Embeddings(session).missing(numbers, fingerprint)
+        embedded_count = 0
         with self._stages.stage("embed", "embedding chunks", len(missing)) as progress:
             for start in range(0, len(missing), _EMBEDDED_AT_ONCE):
                 part = [numbers[key] for key in missing[start : start + _EMBEDDED_AT_ONCE]]
@@ -210,8 +232,12 @@ class Publisher:
                     for row, vector in zip(rows, vectors, strict=True)
                 }
                 with self._database.write() as session:
-                    Embeddings(session).save(stored, fingerprint)
-        return len(missing)
+                    left = Chunks(session).keys(part).values()  # without those that were removed meanwhile
+                    Embeddings(session).save({key: stored[key] for key in left}, fingerprint)
+                embedded_count += len(set(left))
+        if embedded_count < len(missing):  # a removed text may stand in another document too
+            embedded_count += self._embed(wanted)
+        return embedded_count
 
     def _write(
         self, collection: Collection, state: _State, served: _Served | None, lineage: Lineage, kept: int
@@ -223,9 +249,9 @@ class Publisher:
         ):
             write_contents(unfinished, state.versions, state.counts)
             progress.advance()
-            segments, background = self._write_segments(unfinished, state.live, served)
+            segments, background = self._write_segments(unfinished, state, served)
             progress.advance()
-            self._write_lexical(unfinished / LEXICAL_FOLDER, state.live, served)
+            self._write_lexical(unfinished / LEXICAL_FOLDER, state, served)
             progress.advance()
             written = [ChunkFile(unfinished / segment.name).numbers for segment in segments]
             write_dead(unfinished, difference(np.concatenate(written), state.live))
@@ -245,66 +271,71 @@ class Publisher:
             progress.advance()
 
     def _write_segments(
-        self, unfinished: Path, live: Numbers, served: _Served | None
+        self, unfinished: Path, state: _State, served: _Served | None
     ) -> tuple[list[Segment], dict[str, Background]]:
         if served is None:
-            segment, background = self._write_segment(unfinished / BASE, live)
+            segment, background = self._write_segment(unfinished / BASE, state.session, state.live)
             return [segment], background
         known = {segment.name: segment for segment in served.manifest.segments}
         link_files(served.path / BASE, unfinished / BASE)
         background = served.manifest.background
-        since = difference(live, served.numbers[BASE])
+        since = difference(state.live, served.numbers[BASE])
         if not len(since):
             return [known[BASE]], background
         if DELTA in known and not len(difference(since, served.numbers[DELTA])):
             link_files(served.path / DELTA, unfinished / DELTA)
             return [known[BASE], known[DELTA]], background
-        segment, its_background = self._write_segment(unfinished / DELTA, since)
+        segment, its_background = self._write_segment(unfinished / DELTA, state.session, since)
         return [known[BASE], segment], _larger(background, its_background)
 
-    def _write_segment(self, folder: Path, numbers: Numbers) -> tuple[Segment, dict[str, Background]]:
+    def _write_segment(
+        self, folder: Path, session: Session, numbers: Numbers
+    ) -> tuple[Segment, dict[str, Background]]:
         languages, scripts = [], []
 
         def rows() -> Iterator[CorpusRow]:
-            with self._database.read() as session:
-                for row in Chunks(session).numbered(numbers.tolist()):
-                    languages.append(row.chunk.language)
-                    scripts.append(script_of(row.chunk))
-                    yield CorpusRow(number=row.number, chunk=row.chunk)
+            for row in Chunks(session).numbered(numbers.tolist()):
+                languages.append(row.chunk.language)
+                scripts.append(script_of(row.chunk))
+                yield CorpusRow(number=row.number, chunk=row.chunk)
 
-        vectors, table_rows, owners = self._vectors(numbers)
+        vectors, table_rows, owners = self._vectors(session, numbers)
         segment = write_segment(folder, rows(), vectors, table_rows, owners)
         return segment, measure_background(vectors, languages, scripts)
 
-    def _vectors(self, numbers: Numbers) -> tuple[Vectors, Vectors, list[int]]:
+    def _vectors(self, session: Session, numbers: Numbers) -> tuple[Vectors, Vectors, list[int]]:
         """Return the chunks' own vectors, those of the rows in them, and for each row its chunk's place."""
         dimension = self._embedder.dimension
         vectors = np.zeros((len(numbers), dimension), np.float32)
         table_rows, owners = [np.zeros((0, dimension), np.float32)], list[int]()
         for start in range(0, len(numbers), _VECTORS_AT_ONCE):
             part = numbers[start : start + _VECTORS_AT_ONCE].tolist()
-            with self._database.read() as session:
-                keys = Chunks(session).keys(part)
-                stored = Embeddings(session).load(keys.values(), self._embedder.fingerprint)
+            keys = Chunks(session).keys(part)
+            stored = Embeddings(session).load(keys.values(), self._embedder.fingerprint)
             for place, number in enumerate(part, start):
                 vectors[place], *rows = np.frombuffer(stored[keys[number]], "<f4").reshape(-1, dimension)
                 table_rows += [row[np.newaxis] for row in rows]
                 owners += [place] * len(rows)
         return vectors, np.vstack(table_rows), owners
 
-    def _write_lexical(self, folder: Path, live: Numbers, served: _Served | None) -> None:
+    def _write_lexical(self, folder: Path, state: _State, served: _Served | None) -> None:
+        live = state.live
         if served is None:
-            write_lexical(folder, self._texts(live))
+            write_lexical(folder, _texts(state.session, live))
             return
         link_files(served.path / LEXICAL_FOLDER, folder)
         gone, added = difference(served.live, live), difference(live, served.live)
         if len(gone) or len(added):
-            update_lexical(folder, gone.tolist(), self._texts(added))
+            update_lexical(folder, gone.tolist(), _texts(state.session, added))
 
-    def _texts(self, numbers: Numbers) -> Iterator[tuple[int, str]]:
-        with self._database.read() as session:
-            for row in Chunks(session).numbered(numbers.tolist()):
-                yield row.number, indexed_text(row.chunk)
+
+def _live(session: Session, collection: Collection) -> Numbers:
+    return np.array(Chunks(session).numbers(collection.id), np.int64)
+
+
+def _texts(session: Session, numbers: Numbers) -> Iterator[tuple[int, str]]:
+    for row in Chunks(session).numbered(numbers.tolist()):
+        yield row.number, indexed_text(row.chunk)
 
 
 def _larger(left: dict[str, Background], right: dict[str, Background]) -> dict[str, Background]:

@@ -18,6 +18,7 @@ import numpy as np
 from assistant.core.language import Language, detect_language
 from assistant.core.records import Record
 from indexing.embedding import Embedder, Vectors
+from indexing.glossary import Term, expand
 from indexing.snapshots import Background
 
 _OTHER: dict[Language, Language] = {"en": "zh", "zh": "en"}
@@ -52,13 +53,17 @@ class QueryReader:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
 
-    def read(self, texts: Sequence[str], backgrounds: Mapping[str, Background]) -> list[Query]:
+    def read(
+        self, texts: Sequence[str], backgrounds: Mapping[str, Background], terms: Sequence[Term] = ()
+    ) -> list[Query]:
         """Return the query of each text for a collection.
 
         Args:
             texts: what was asked.
             backgrounds: language → its chunks in the collection.
+            terms: the collection's approved terms; the documents' words are put behind the customers'.
         """
+        texts = [expand(text, terms) for text in texts]
         vectors = self._embedder.embed_queries(texts)
         return [self._query(text, vector, backgrounds) for text, vector in zip(texts, vectors, strict=True)]
 

@@ -13,7 +13,7 @@ from assistant.store.database import Database
 from assistant.store.documents import Documents
 from assistant.store.embeddings import Embeddings
 from indexing.hiding import hide
-from indexing.snapshots import collection_lock
+from indexing.snapshots import switching_lock
 
 
 class RemovalReport(Record, frozen=True, kw_only=True):
@@ -38,11 +38,11 @@ def remove_document(collection: str, home: Home, database: Database, document: s
     """Remove a document with all its versions, their text and embeddings; needs no embedder.
 
     When this returns, no snapshot gives it out any more: the served one and those before hide it, which
-    takes the same short time in a large collection. The next snapshot is written without it.
+    takes the same short time in a large collection. The next snapshot is written without it; one that is
+    being written now hides it, and files that are being added do not bring it back.
 
     Raises:
         NotFoundError: there is no such document or collection.
-        CollectionBusy: another process changes the collection.
         IndexBroken: the served snapshot is damaged; nothing was removed.
     """
     started = time.perf_counter()
@@ -53,10 +53,9 @@ def remove_document(collection: str, home: Home, database: Database, document: s
         raise NotFoundError(
             f"no collection {collection!r}", next_command=f"deskmate index add PATH --collection {collection}"
         )
-    with collection_lock(folder):
-        delete_document(collection, folder, database, document)
-        with database.read() as session:
-            counts = Chunks(session).counts(found.id)
+    delete_document(collection, folder, database, document)
+    with database.read() as session:
+        counts = Chunks(session).counts(found.id)
     return RemovalReport(
         collection=collection,
         document=document,
@@ -67,13 +66,13 @@ def remove_document(collection: str, home: Home, database: Database, document: s
 
 
 def delete_document(collection: str, folder: Path, database: Database, document: str) -> None:
-    """Remove a document from the database and hide it in all snapshots; lock held.
+    """Remove a document from the database and hide it in all snapshots, whatever else runs.
 
     Raises:
         NotFoundError: there is no such document.
         IndexBroken: the served snapshot is damaged; nothing was removed.
     """
-    with database.write() as session:
+    with switching_lock(folder), database.write() as session:
         documents, chunks = Documents(session), Chunks(session)
         versions = documents.delete(documents.make_collection(collection), document)
         rows = [version.id for version in versions]

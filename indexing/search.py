@@ -12,16 +12,18 @@ import numpy as np
 from assistant.core.errors import InputError
 from assistant.core.home import Home
 from assistant.core.records import Filters, Message, Passage, Record
-from assistant.core.settings import Settings
+from assistant.core.settings import SearchSettings, Settings
 from indexing.codes import UnknownCode
-from indexing.corpus import Corpus
+from indexing.corpus import Corpus, Neighbours
+from indexing.embedders import Embedders
 from indexing.embedding import Embedder
 from indexing.evidence import measure_evidence
 from indexing.filters import DocumentFilter
+from indexing.glossary import ServedGlossary
 from indexing.opening import OpenSnapshot
 from indexing.queries import QueryReader
 from indexing.ranking import rank
-from indexing.serving import ServedSnapshot
+from indexing.serving import PinnedSnapshot, ServedSnapshot
 from indexing.tuning import tuned_settings
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
@@ -50,29 +52,75 @@ class SearchStats(Record, frozen=True, kw_only=True):
     created: str
 
 
+class _Way(msgspec.Struct, frozen=True, kw_only=True):
+    """How snapshots of one embedder are searched."""
+
+    embedder: Embedder
+    reader: QueryReader
+    settings: SearchSettings
+
+
 class Searcher:
     """Searches one collection. Safe to use from several threads.
 
     A snapshot that was switched to since is picked up by the next query; queries under way finish on the
-    one that they began with.
+    one that they began with. Queries are embedded by what made the snapshot that they search.
+
+    Args:
+        folder: of the collection.
+        settings: all settings.
+        embedder: of the snapshot.
+        snapshot: name of another one than the served one.
+        embedders: give the embedder of a snapshot that another one made; without them it is refused.
     """
 
-    def __init__(self, folder: Path, settings: Settings, embedder: Embedder) -> None:
-        self._settings = tuned_settings(folder, settings.search, embedder.fingerprint)
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        embedder: Embedder,
+        snapshot: str | None = None,
+        embedders: Embedders | None = None,
+    ) -> None:
+        self._folder = folder
+        self._untuned = settings.search
+        self._is_tuned = snapshot is None
         self._longest = settings.answer.max_question_characters
-        self._reader = QueryReader(embedder)
-        self._served = ServedSnapshot(folder, embedder)
+        self._glossary = ServedGlossary(folder)
+        self._served: ServedSnapshot | PinnedSnapshot = (
+            PinnedSnapshot(folder, embedder, snapshot, embedders)
+            if snapshot
+            else ServedSnapshot(folder, embedder, embedders)
+        )
         self._filter = DocumentFilter()
+        self._way = self._way_of(self._current())
 
     @classmethod
-    def open(cls, collection: str, home: Home, settings: Settings, embedder: Embedder) -> Searcher:
-        """Open the served snapshot of a collection.
+    def open(
+        cls,
+        collection: str,
+        home: Home,
+        settings: Settings,
+        embedder: Embedder,
+        snapshot: str | None = None,
+        embedders: Embedders | None = None,
+    ) -> Searcher:
+        """Open the served snapshot of a collection, or a named one with the settings as they are.
+
+        One that another embedder made is searched with that one.
 
         Raises:
             NotFoundError: there is none.
-            IndexBroken: it is damaged or made by another embedder.
+            IndexBroken: it is damaged or its embedder is no longer the one that made it.
         """
-        return cls(home.collection(collection), settings, embedder)
+        return cls(
+            home.collection(collection), settings, embedder, snapshot, embedders or Embedders(settings, home)
+        )
+
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds queries now: what made the served snapshot."""
+        return self._current().embedder
 
     @property
     def corpus(self) -> Corpus:
@@ -120,14 +168,24 @@ class Searcher:
             check_query(query, self._longest)
         snapshot = self._current()
         allowed = self._filter.allowed(snapshot, filters)
-        read = self._reader.read(queries, snapshot.manifest.background)
+        way = self._way
+        if way.embedder is not snapshot.embedder:
+            way = self._way = self._way_of(snapshot)
+        read = way.reader.read(queries, snapshot.manifest.background, self._glossary.terms)
         aims = np.array([query.aim for query in read], np.float32)
-        dense = snapshot.vectors.search(aims, self._settings.pool, allowed)
+        dense = snapshot.vectors.search(aims, way.settings.pool, allowed)
         ranked = [
-            rank(snapshot, query, lane, self._settings, top_k or self._settings.top_k, allowed)
+            rank(snapshot, query, lane, way.settings, top_k or way.settings.top_k, allowed)
             for query, lane in zip(read, dense, strict=True)
         ]
         return [tuple(_described(passage, snapshot) for passage in passages) for passages in ranked]
+
+    def neighbours(self, passage: Passage, count: int) -> Neighbours:
+        """Return up to ``count`` chunks before and after a passage, of the version that it was found in.
+
+        There are none where its document was removed or replaced since.
+        """
+        return self._current().corpus.around(passage.chunk, count)
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         """Return from 0 to 1 how well the passages cover a query; low where the documents do not."""
@@ -147,6 +205,12 @@ class Searcher:
         allowed = self._filter.allowed(snapshot, filters)
         codes = snapshot.codes if allowed is None else snapshot.codes.only(allowed)
         return codes.unknown(question)
+
+    def _way_of(self, snapshot: OpenSnapshot) -> _Way:
+        settings = self._untuned
+        if self._is_tuned:
+            settings = tuned_settings(self._folder, settings, snapshot.embedder.fingerprint)
+        return _Way(embedder=snapshot.embedder, reader=QueryReader(snapshot.embedder), settings=settings)
 
     def _current(self) -> OpenSnapshot:
         return self._served.current()

@@ -7,14 +7,49 @@ import threading
 from pathlib import Path
 
 from assistant.core.errors import DeskmateError
+from indexing.embedders import Embedders
 from indexing.embedding import Embedder
 from indexing.opening import OpenSnapshot, open_snapshot
-from indexing.snapshots import current_name, open_current
+from indexing.snapshots import current_name, open_current, open_named
 from indexing.tombstones import removed_stamp
 
 # the query that sees a new snapshot first waits so long for it; all others go on with the one before
 _PATIENCE_SECONDS = 0.25
 _LOG = logging.getLogger(__name__)
+
+
+class PinnedSnapshot:
+    """Gives each query the same snapshot, whatever is published; removed documents are gone all the same.
+
+    Args:
+        folder: of the collection.
+        embedder: that the queries are embedded with.
+        name: of the snapshot.
+        embedders: give the snapshot's own embedder where it is another one.
+
+    Raises:
+        IndexBroken: it is not kept, damaged or made by another embedder.
+    """
+
+    def __init__(
+        self, folder: Path, embedder: Embedder, name: str, embedders: Embedders | None = None
+    ) -> None:
+        self._folder = folder
+        self._changing = threading.Lock()
+        self._snapshot = OpenSnapshot(folder, embedder, name=name, embedders=embedders)
+
+    def current(self) -> OpenSnapshot:
+        """Return the snapshot without what was removed since.
+
+        Raises:
+            IndexBroken: it was dropped meanwhile: what was removed since cannot be told any more.
+        """
+        with self._changing:
+            if removed_stamp(self._folder) != self._snapshot.removed_stamp:
+                held = self._snapshot.without_removed(self._folder)
+                open_named(self._folder, held.name)  # looked at last: numbers are forgotten after snapshots
+                self._snapshot = held
+            return self._snapshot
 
 
 class ServedSnapshot:
@@ -26,19 +61,20 @@ class ServedSnapshot:
     Args:
         folder: of the collection.
         embedder: that the queries are embedded with.
+        embedders: give the embedder of a snapshot that another one made.
 
     Raises:
         NotFoundError: the collection has no snapshot.
         IndexBroken: it is damaged or made by another embedder.
     """
 
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
+    def __init__(self, folder: Path, embedder: Embedder, embedders: Embedders | None = None) -> None:
         self._folder = folder
-        self._embedder = embedder
+        self._embedders = embedders
         self._opening = threading.Lock()
         self._changing = threading.Lock()
         self._refused = ""
-        self._snapshot = open_snapshot(folder, embedder)
+        self._snapshot = open_snapshot(folder, embedder, embedders=embedders)
 
     def current(self) -> OpenSnapshot:
         """Return the snapshot to search now.
@@ -61,7 +97,7 @@ class ServedSnapshot:
 
     def _open(self, name: str) -> None:
         try:
-            snapshot = open_snapshot(self._folder, self._embedder, self._snapshot)
+            snapshot = self._opened()
             with self._changing:
                 self._snapshot = snapshot
         except DeskmateError as error:
@@ -70,10 +106,14 @@ class ServedSnapshot:
         finally:
             self._opening.release()
 
+    def _opened(self) -> OpenSnapshot:
+        held = self._snapshot
+        return open_snapshot(self._folder, held.embedder, held, self._embedders)
+
     def _wait_for_served(self) -> None:
         with self._opening:
             if not self._is_kept(self._snapshot):
-                snapshot = open_snapshot(self._folder, self._embedder, self._snapshot)
+                snapshot = self._opened()
                 with self._changing:
                     self._snapshot = snapshot
 

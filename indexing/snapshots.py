@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ LEXICAL_FOLDER = "lexical"
 BASE, DELTA = "base", "delta"
 VectorKind = Literal["flat", "hnsw", "ivf-sq8"]
 _CURRENT = "current"
+_RELEASED = "released"
 _FREE_BYTES = 64 << 20
 _UNFINISHED = ".unfinished-"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -143,8 +144,17 @@ def open_current(folder: Path) -> tuple[Path, Manifest]:
             f"no index for collection {collection!r}",
             next_command=f"deskmate index add PATH --collection {collection}",
         )
+    return open_named(folder, name)
+
+
+def open_named(folder: Path, name: str) -> tuple[Path, Manifest]:
+    """Return folder and manifest of any kept snapshot; its files are not looked at.
+
+    Raises:
+        IndexBroken: the snapshot is not kept, or its manifest is damaged or of an unknown format.
+    """
     snapshot = folder / "snapshots" / name
-    return snapshot, read_manifest(snapshot, collection)
+    return snapshot, read_manifest(snapshot, folder.name)
 
 
 def verify(snapshot: Path, collection: str, files: Mapping[str, str]) -> None:
@@ -201,6 +211,19 @@ def collection_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def switching_lock(folder: Path) -> Iterator[None]:
+    """Wait for, and hold, what is changed in moments only: which snapshots there are, and what they hide.
+
+    Removing a document takes this lock and not the collection's, so that it need not wait for work that runs
+    for hours.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".switching").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def new_snapshot(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write a snapshot into; without ``publish`` it is removed again."""
     snapshots = folder / "snapshots"
@@ -251,11 +274,12 @@ def publish(folder: Path, unfinished: Path, manifest: Manifest, kept: int) -> Pa
     new = [path for path, digest in digests.items() if digest is None]
     for path in (*new, *(f for f in unfinished.rglob("*") if f.is_dir()), unfinished):
         sync_path(path)
-    snapshot = unfinished.with_name(_next_name(unfinished.parent))
-    unfinished.rename(snapshot)
-    sync_path(snapshot.parent)
-    switch_to(folder, snapshot.name)
-    _prune(snapshot, kept)
+    with switching_lock(folder):
+        snapshot = unfinished.with_name(_next_name(unfinished.parent))
+        unfinished.rename(snapshot)
+        sync_path(snapshot.parent)
+        switch_to(folder, snapshot.name)
+        _prune(snapshot, kept)
     return snapshot
 
 
@@ -325,9 +349,27 @@ def _next_name(snapshots: Path) -> str:
     return f"{last + 1:06d}"
 
 
+def released_names(folder: Path) -> set[str]:
+    """Return the names of a collection's snapshots that a release may be served from: they are not pruned."""
+    try:
+        return set((folder / _RELEASED).read_text("ascii").split())
+    except FileNotFoundError:
+        return set()
+
+
+def set_released(folder: Path, names: Iterable[str]) -> None:
+    """Say which of a collection's snapshots are not pruned, as releases are served from them."""
+    aside = folder / f".{_RELEASED}.{os.getpid()}.tmp"
+    aside.write_text("\n".join(sorted(names)), "ascii")
+    sync_path(aside)
+    aside.replace(folder / _RELEASED)
+
+
 def _prune(served: Path, kept: int) -> None:
-    for snapshot in snapshot_folders(served.parents[1])[:-kept]:
-        if snapshot != served:
+    folder = served.parents[1]
+    released = released_names(folder)
+    for snapshot in snapshot_folders(folder)[:-kept]:
+        if snapshot != served and snapshot.name not in released:
             discard(snapshot)
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 
-from assistant.core.errors import IndexBroken, InputError
+from assistant.core.errors import IndexBroken, InputError, NotFoundError
 from assistant.core.records import Record
 from assistant.store.documents import Version
 from assistant.store.history import History
-from indexing.build import AddReport, Builder, Refusal, reported
+from indexing.build import Builder
+from indexing.duplicates import DuplicateCounts
 from indexing.intake import Intake, Outcome
 from indexing.metadata import normalise_metadata
+from indexing.reports import AddReport, Refusal, reported
 from indexing.sources import SourceFile
 from indexing.versions import Renaming
 
@@ -36,11 +38,14 @@ class SyncReport(Record, frozen=True, kw_only=True):
         renamed: documents whose file lies elsewhere now.
         removed: documents whose file is gone.
         unchanged: documents that were there already.
-        held: files left out because an older version was restored or the collection rolled back since.
+        held: files left out because an older version was restored, the collection rolled back or the document
+            removed since.
         refused: files that could not be read; a document that such a file once was is kept.
         document_count: documents in the collection now.
         chunk_count: chunks in the collection now.
         snapshot: name of the served snapshot.
+        personal_data: document → kind → how much was found in the documents stored now.
+        duplicates: what stands in several documents of the collection.
     """
 
     collection: str
@@ -57,6 +62,13 @@ class SyncReport(Record, frozen=True, kw_only=True):
     document_count: int = 0
     chunk_count: int = 0
     snapshot: str = ""
+    personal_data: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    duplicates: DuplicateCounts = DuplicateCounts()
+
+    @property
+    def indexed_count(self) -> int:
+        """Files that are in the collection now."""
+        return sum(map(len, (self.added, self.replaced, self.unchanged, self.described, self.renamed)))
 
     @property
     def is_equal(self) -> bool:
@@ -71,6 +83,7 @@ def sync(
     is_dry_run: bool = False,
     may_remove_most: bool = False,
     metadata: Mapping[str, object] | None = None,
+    since: int | None = None,
 ) -> SyncReport:
     """Make a collection equal to a folder; unchanged files cost a hash.
 
@@ -80,6 +93,7 @@ def sync(
         is_dry_run: tell what would be done and change nothing.
         may_remove_most: go on where more than half of the documents would be removed.
         metadata: what holds of all files, by key.
+        since: generation of the collection when this was asked for: what was removed later stays away.
 
     Raises:
         InputError: there is no such folder, or more than half of the documents would be removed.
@@ -90,7 +104,7 @@ def sync(
     requested = normalise_metadata(metadata or {}, "metadata")
     sources, refused = builder.find([folder])
     with nullcontext() if is_dry_run else builder.changing():
-        intake = builder.intake(requested)
+        intake = builder.intake(requested, since)
         plan = _plan(builder, folder, sources, refused, intake)
         if is_dry_run:
             return msgspec.structs.replace(plan, is_dry_run=True)
@@ -101,7 +115,7 @@ def sync(
             )
         if plan.renamed:
             _rename(builder, plan.renamed, intake.live)
-            intake = builder.intake(requested)
+            intake = builder.intake(requested, intake.since)
         outcomes = builder.store(sources, refused, intake)
         for document in plan.removed:
             _delete(builder, document)
@@ -166,11 +180,12 @@ def _rename(builder: Builder, pairs: Sequence[Renaming], live: Mapping[str, Vers
 
 
 def _delete(builder: Builder, document: str) -> None:
-    try:
-        builder.delete(document)
-    except IndexBroken:  # in a served snapshot that is damaged nothing can be hidden: it is written anew
-        builder.publish()
-        builder.delete(document)
+    with suppress(NotFoundError):  # somebody removed it meanwhile
+        try:
+            builder.delete(document)
+        except IndexBroken:  # in a served snapshot that is damaged nothing can be hidden: it is written anew
+            builder.publish()
+            builder.delete(document)
 
 
 def _done(
@@ -192,6 +207,8 @@ def _done(
         document_count=told.document_count,
         chunk_count=told.chunk_count,
         snapshot=told.snapshot,
+        personal_data=told.personal_data,
+        duplicates=told.duplicates,
     )
 
 

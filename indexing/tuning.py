@@ -215,13 +215,14 @@ def _ways(default: float) -> dict[str, Way]:
     return {
         "BM25": weigh(0.0),
         "dense": weigh(1.0),
-        "RRF": _rrf,
+        "RRF": reciprocal_ranks,
         **{_weighted(weight): weigh(weight) for weight in weights},
     }
 
 
-def _rrf(cosines: Mapping[int, float], lexical: Mapping[int, float]) -> Mapping[int, float]:
-    scores = dict.fromkeys(cosines, 0.0)
+def reciprocal_ranks(cosines: Mapping[int, float], lexical: Mapping[int, float]) -> Mapping[int, float]:
+    """Return number → score by reciprocal rank fusion, Cormack and others (2009), k = 60."""
+    scores = dict.fromkeys([*cosines, *lexical], 0.0)
     for lane in (cosines, lexical):
         for place, number in enumerate(sorted(lane, key=lambda number: -lane[number]), 1):
             scores[number] += 1 / (_RRF_K + place)

@@ -12,8 +12,9 @@ from assistant.core.errors import IndexBroken, NotFoundError
 from assistant.core.records import Record
 from assistant.store.documents import Version
 from assistant.store.history import History
-from indexing.build import AddReport, Builder
+from indexing.build import Builder
 from indexing.contents import Contents, read_contents
+from indexing.reports import AddReport
 from indexing.snapshots import current_name, read_manifest, snapshot_folders
 
 

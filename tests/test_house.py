@@ -103,8 +103,11 @@ def test_the_wheel_holds_the_packages_and_their_data(tmp_path: Path) -> None:
     for wanted in (
         "assistant/core/templates/grounded.zh.txt",
         "training/templates/table_patterns.en.txt",
+        "training/recipes/files/fault-code.toml",
         "assistant/service/console/index.html",
         "assistant/samples/suite.jsonl",
+        "assistant/engine/sglang_cpu/deskmate_sglang-1.dist-info/entry_points.txt",
+        "assistant/engine/sglang_cpu/sgl_kernel/__init__.py",
         "assistant/samples/files/pumps/en/q-series-service-manual.pdf",
         "eval/templates/report.html.txt",
     ):

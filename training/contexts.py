@@ -23,7 +23,8 @@ from assistant.core.language import Language
 from assistant.core.prompts import answer_messages, not_covered
 from assistant.core.records import Example, Passage
 from assistant.core.sentences import place_marks, split_sentences, support
-from assistant.core.settings import AnswerSettings, SynthSettings
+from assistant.core.settings import AnswerSettings
+from assistant.core.settings_synth import SynthSettings
 from training.dataset import make_example
 from training.pairs import Pair
 from training.wording import read_list
@@ -171,8 +172,8 @@ def _absent(
     is_hard = anchor.chunk.id not in shown and not _is_real(anchor) and not _holds(text, anchor)
     hard = [anchor.question] if is_hard else []
     same = [pair for pair in pairs if pair.chunk.language == language]
-    swapped = _swap_names([pair for pair in same if pair.chunk.id in shown], names, text, rng)
-    generic = _generic(language, models_of(same), rng) if rng.random() < GENERIC_SHARE else []
+    swapped = swap_names([pair for pair in same if pair.chunk.id in shown], names, text, rng)
+    generic = uncovered_questions(language, models_of(same), rng) if rng.random() < GENERIC_SHARE else []
     soft = [*swapped[:1], *generic]
     rng.shuffle(soft)
     return list(dict.fromkeys([*hard, *soft]))
@@ -182,7 +183,7 @@ def _holds(text: str, pair: Pair) -> bool:
     return support(pair.answer, text) >= MAX_SUPPORT_OF_ABSENT
 
 
-def _swap_names(pairs: Sequence[Pair], names: Sequence[str], text: str, rng: random.Random) -> list[str]:
+def swap_names(pairs: Sequence[Pair], names: Sequence[str], text: str, rng: random.Random) -> list[str]:
     """Return questions with a model or code that exists nowhere: "E-14" becomes a code no manual has."""
     swapped = []
     for pair in rng.sample(pairs, min(6, len(pairs))):
@@ -213,7 +214,8 @@ def models_of(pairs: Sequence[Pair]) -> list[str]:
     return sorted({match.group(1) for pair in pairs for match in _MODEL.finditer(pair.chunk.text)})
 
 
-def _generic(language: Language, models: Sequence[str], rng: random.Random) -> list[str]:
+def uncovered_questions(language: Language, models: Sequence[str], rng: random.Random) -> list[str]:
+    """Return what manuals of this kind do not tell, asked of the models; none where there are no models."""
     if not models:
         return []
     lines = rng.sample(read_list("uncovered", language), 3)

@@ -1,21 +1,34 @@
-"""Filters over pairs, each counted: grounded in the chunk, no duplicate, nothing from a held-out suite."""
+"""Filters over pairs, each counted and explained, with rejects to read."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from assistant.core.language import detect_language
-from assistant.core.records import Case
-from assistant.core.sentences import numbers, support, terms
+from assistant.core.records import Case, Record
+from assistant.core.settings import PersonalDataPolicy
+from indexing.personal_patterns import find_personal_data
+from training.checks import CORE, Verdict, check_pair
+from training.decontamination import HeldOut, grams, jaccard
 from training.pairs import Pair
+from training.repetition import exact_key
 
-MIN_GROUNDED = 0.75
 NEAR_DUPLICATE = 0.8
-LEAK = 0.6
-GRAM = 5
-MIN_QUESTION_CHARACTERS = {"en": 8, "zh": 4}
-MAX_QUESTION_CHARACTERS = 300
+REJECTS_KEPT = 12
+MADE, KEPT = "made", "kept"
+REAL = frozenset({"ticket", "dialogue"})
+
+
+class Rejected(Record, frozen=True, kw_only=True):
+    """A pair that was turned away, to be read by a person."""
+
+    reason: str
+    detail: str
+    recipe: str
+    question: str
+    answer: str
+    document: str
+    teacher: str
 
 
 class PairFilter:
@@ -23,74 +36,95 @@ class PairFilter:
 
     Args:
         held_out: cases that nothing may be trained on.
+        personal: what happens to a pair with personal data; ``keep`` lets it pass.
+
+    Attributes:
+        rejected: reason → pairs.
+        table: recipe → ``made``, ``kept`` and each reason → pairs.
+        rejects: some of each reason.
     """
 
-    def __init__(self, held_out: Sequence[Case] = ()) -> None:
+    def __init__(self, held_out: Sequence[Case] = (), personal: PersonalDataPolicy = "keep") -> None:
         self.rejected: Counter[str] = Counter()
-        self._held_out = [grams(text) for case in held_out for text in (case.question, *case.paraphrases)]
+        self.table: dict[str, Counter[str]] = {}
+        self.rejects: list[Rejected] = []
+        self.held_out = HeldOut(held_out)
+        self._personal = personal
         self._seen: dict[str, list[frozenset[str]]] = {}
+        self._asked: dict[str, str] = {}
 
     def keep(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Return the pairs that pass, in order."""
         kept = []
         for pair in pairs:
-            reason = self.reason(pair)
-            if reason is None:
+            self._count(pair, MADE)
+            verdict = self.verdict(pair)
+            if verdict is None:
                 kept.append(pair)
+                self._count(pair, KEPT)
             else:
-                self.rejected[reason] += 1
+                self._note(pair, verdict)
         return kept
 
-    def reason(self, pair: Pair) -> str | None:
-        """Return why a pair is rejected, None if it is kept (and remembered against duplicates)."""
-        reason = _form(pair) or self._repeats(pair)
-        if reason is None:
+    def drop(self, pairs: Sequence[Pair], verdicts: Mapping[int, Verdict]) -> list[Pair]:
+        """Return pairs that were kept before without those at the places that are turned away now."""
+        for place, verdict in verdicts.items():
+            self.table[pairs[place].recipe][KEPT] -= 1
+            self._note(pairs[place], verdict)
+        return [pair for place, pair in enumerate(pairs) if place not in verdicts]
+
+    def verdict(self, pair: Pair) -> Verdict | None:
+        """Return why a pair is turned away, None if it is kept (and remembered against duplicates)."""
+        # personal data first: what another filter turns away is shown to people
+        verdict = self._person(pair) or check_pair(pair) or self._repeats(pair)
+        if verdict is None:
             self._seen.setdefault(pair.chunk.id, []).append(grams(pair.question + pair.answer))
-        return reason
+            if pair.recipe not in REAL:  # a recipe may give what people asked a weight of its own
+                self._asked.setdefault(exact_key(pair), pair.answer)
+        return verdict
 
     def is_leak(self, question: str) -> bool:
-        """Return whether a question is near a held-out one: character 5-gram Jaccard of 0.6 or more."""
-        mine = grams(question)
-        return any(_jaccard(mine, other) >= LEAK for other in self._held_out)
+        """Return whether a question is near a held-out one."""
+        return self.held_out.is_leak(question)
 
-    def _repeats(self, pair: Pair) -> str | None:
-        if self.is_leak(pair.question):
-            return "held-out question"
-        mine = grams(pair.question + pair.answer)
-        earlier = self._seen.get(pair.chunk.id, [])
-        if any(_jaccard(mine, other) >= NEAR_DUPLICATE for other in earlier):
-            return "near duplicate"
-        return None
+    def _person(self, pair: Pair) -> Verdict | None:
+        if self._personal == "keep":
+            return None
+        found = find_personal_data(f"{pair.question}\n{pair.answer}")
+        kinds = ", ".join(sorted({finding.kind for finding in found}))
+        return Verdict("personal data", kinds) if found else None
 
+    def _repeats(self, pair: Pair) -> Verdict | None:
+        likeness, question = self.held_out.nearest(pair.question)
+        if self.held_out.is_leak(pair.question):
+            return Verdict("held-out question", f"{likeness:.2f}: {question}")
+        if pair.recipe in CORE:
+            mine = grams(pair.question + pair.answer)
+            if any(jaccard(mine, other) >= NEAR_DUPLICATE for other in self._seen.get(pair.chunk.id, [])):
+                return Verdict("near duplicate")
+            return None
+        answered = self._asked.get(exact_key(pair))
+        if answered is None:
+            return None
+        return Verdict(
+            "exact duplicate" if answered == pair.answer else "same question, other answer", answered
+        )
 
-def _form(pair: Pair) -> str | None:
-    question, answer, chunk = pair.question, pair.answer, pair.chunk
-    evidence = " ".join((*chunk.heading_path, chunk.text))
-    if not MIN_QUESTION_CHARACTERS[chunk.language] <= len(question) <= MAX_QUESTION_CHARACTERS:
-        return "question too short or too long"
-    if detect_language(question) != chunk.language:
-        return "question in another language"
-    if not numbers(answer) <= numbers(evidence):
-        return "number not in the chunk"
-    if pair.recipe in {"sentence", "table"} and support(answer, evidence + " " + question) < MIN_GROUNDED:
-        return "answer not grounded"
-    if pair.recipe == "sentence" and _is_vague(question, evidence):
-        return "question not about the chunk"
-    return None
+    def _note(self, pair: Pair, verdict: Verdict) -> None:
+        self.rejected[verdict.reason] += 1
+        self._count(pair, verdict.reason)
+        if self.rejected[verdict.reason] <= REJECTS_KEPT:
+            self.rejects.append(
+                Rejected(
+                    reason=verdict.reason,
+                    detail="" if verdict.reason == "personal data" else verdict.detail,
+                    recipe=pair.recipe,
+                    question="" if verdict.reason == "personal data" else pair.question,
+                    answer="" if verdict.reason == "personal data" else pair.answer,
+                    document=pair.chunk.document,
+                    teacher=pair.teacher,
+                )
+            )
 
-
-def _is_vague(question: str, evidence: str) -> bool:
-    """Return whether a question names too little of its chunk to be understood without it."""
-    asked = terms(question)
-    return len(asked & terms(evidence)) < max(1, len(asked) // 3)
-
-
-def grams(text: str) -> frozenset[str]:
-    """Return the character 5-grams of a text without white space, lower-cased."""
-    plain = "".join(text.lower().split())
-    return frozenset(plain[i : i + GRAM] for i in range(max(1, len(plain) - GRAM + 1)))
-
-
-def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
-    union = len(first | second)
-    return len(first & second) / union if union else 0.0
+    def _count(self, pair: Pair, name: str) -> None:
+        self.table.setdefault(pair.recipe, Counter())[name] += 1

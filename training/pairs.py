@@ -13,7 +13,7 @@ from importlib import resources
 
 from assistant.core.errors import InputError
 from assistant.core.language import Language
-from assistant.core.records import Chunk, Record
+from assistant.core.records import Chunk, Message, Passage, Record
 
 _CELL_BORDER = " · "
 _CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
@@ -26,6 +26,8 @@ _TICKET_ANSWER = re.compile(
     r"^(?:resolution|answer|solution|解决(?:方案|办法)?|处理|答复)[:：]\s*(.+)$", re.IGNORECASE | re.MULTILINE
 )
 MAX_VALUE_CHARACTERS = 220
+# stands for no chunk: general instructions come from none
+NO_CHUNK = Chunk(id="", document="", version=0, position=0, text="")
 
 
 class Pair(Record, frozen=True, kw_only=True):
@@ -35,8 +37,15 @@ class Pair(Record, frozen=True, kw_only=True):
         question: as a person may ask.
         answer: short, true by the chunk.
         chunk: where the answer stands.
-        recipe: what made it: ``table``, ``ticket``, ``dialogue``, ``sentence``.
+        recipe: what made it: ``table``, ``ticket``, ``dialogue``, ``sentence``, or a recipe's name.
         teacher: ``rules``, ``tickets`` or an engine's name.
+        others: further chunks that the answer stands on.
+        history: turns before the question; a system turn is added to the instructions.
+        passages: the context it is asked about, None to be known by heart.
+        is_covered: the context or the collection answers it; else the answer says that it does not.
+        weight: how much it counts against a generated pair.
+        recipe_version: of the recipe.
+        added: words around the answer that no chunk has to hold: a greeting, a tone.
     """
 
     question: str
@@ -44,6 +53,18 @@ class Pair(Record, frozen=True, kw_only=True):
     chunk: Chunk
     recipe: str
     teacher: str = "rules"
+    others: tuple[Chunk, ...] = ()
+    history: tuple[Message, ...] = ()
+    passages: tuple[Passage, ...] | None = None
+    is_covered: bool = True
+    weight: float = 1.0
+    recipe_version: int = 1
+    added: str = ""
+
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The chunks that the answer stands on; none for general instructions."""
+        return tuple(chunk for chunk in (self.chunk, *self.others) if chunk.id)
 
 
 class Pattern(Record, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 MIN_CONTEXT_TOKENS = 160
+_Row = tuple[list[int], int, float]
 
 
 class Branch(Record, frozen=True, kw_only=True):
@@ -28,10 +29,22 @@ class Branch(Record, frozen=True, kw_only=True):
     Attributes:
         ids: token ids, question and answer.
         answer_start: index in ``ids`` of the answer's first token; only the answer is learnt.
+        weight: how much the example counts.
     """
 
     ids: tuple[int, ...]
     answer_start: int
+    weight: float = 1.0
+
+    @property
+    def answer_token_count(self) -> int:
+        """Tokens that are learnt."""
+        return len(self.ids) - self.answer_start
+
+    @property
+    def token_weight(self) -> float:
+        """Weight of each learnt token: long answers do not drown short ones."""
+        return float(self.weight * self.answer_token_count**-0.5)
 
 
 class Pack(Record, frozen=True, kw_only=True):
@@ -53,7 +66,12 @@ class Pack(Record, frozen=True, kw_only=True):
     @property
     def answer_token_count(self) -> int:
         """Tokens that are learnt."""
-        return sum(len(branch.ids) - branch.answer_start for branch in self.branches)
+        return sum(branch.answer_token_count for branch in self.branches)
+
+    @property
+    def example_token_count(self) -> int:
+        """Tokens of the examples, each with its whole prompt."""
+        return sum(len(self.prefix) + len(branch.ids) for branch in self.branches)
 
 
 def tokenize_example(example: Example, tokenizer: ChatTokenizer) -> tuple[list[int], int]:
@@ -65,6 +83,12 @@ def tokenize_example(example: Example, tokenizer: ChatTokenizer) -> tuple[list[i
     return prompt + tokenizer.answer_ids(example.messages[-1].content), len(prompt)
 
 
+def render_learnt(example: Example, tokenizer: ChatTokenizer) -> str:
+    """Return the example as the model sees it, markers of turns included, what is learnt in ⟦brackets⟧."""
+    ids, answer_start = tokenize_example(example, tokenizer)
+    return f"{tokenizer.spell(ids[:answer_start])}⟦{tokenizer.spell(ids[answer_start:])}⟧"
+
+
 def make_packs(examples: Sequence[Example], tokenizer: ChatTokenizer, max_tokens: int) -> list[Pack]:
     """Pack examples with the same system message together, in the order of their first appearance.
 
@@ -73,19 +97,22 @@ def make_packs(examples: Sequence[Example], tokenizer: ChatTokenizer, max_tokens
         tokenizer: the base model's.
         max_tokens: most tokens of a pack's branches together; a longer branch gets a pack of its own.
     """
-    groups: dict[str, list[tuple[list[int], int]]] = {}
+    groups: dict[str, list[_Row]] = {}
     for example in examples:
-        groups.setdefault(example.messages[0].content, []).append(tokenize_example(example, tokenizer))
+        row = (*tokenize_example(example, tokenizer), example.weight)
+        groups.setdefault(example.messages[0].content, []).append(row)
     return [pack for rows in groups.values() for pack in _pack_group(rows, max_tokens)]
 
 
-def _pack_group(rows: list[tuple[list[int], int]], max_tokens: int) -> list[Pack]:
+def _pack_group(rows: list[_Row], max_tokens: int) -> list[Pack]:
     prefix_length = _common_prefix(rows)
     packs: list[Pack] = []
     branches: list[Branch] = []
     used = 0
-    for ids, answer_start in rows:
-        branch = Branch(ids=tuple(ids[prefix_length:]), answer_start=answer_start - prefix_length)
+    for ids, answer_start, weight in rows:
+        branch = Branch(
+            ids=tuple(ids[prefix_length:]), answer_start=answer_start - prefix_length, weight=weight
+        )
         if branches and used + len(branch.ids) > max_tokens:
             packs.append(Pack(prefix=tuple(rows[0][0][:prefix_length]), branches=tuple(branches)))
             branches, used = [], 0
@@ -95,12 +122,12 @@ def _pack_group(rows: list[tuple[list[int], int]], max_tokens: int) -> list[Pack
     return packs
 
 
-def _common_prefix(rows: list[tuple[list[int], int]]) -> int:
+def _common_prefix(rows: list[_Row]) -> int:
     """Return the length of the prefix that all prompts share; never reaches into an answer."""
-    limit = min(answer_start for _, answer_start in rows)
+    limit = min(answer_start for _, answer_start, _ in rows)
     first = rows[0][0]
     length = 0
-    while length < limit and all(ids[length] == first[length] for ids, _ in rows):
+    while length < limit and all(ids[length] == first[length] for ids, _, _ in rows):
         length += 1
     return max(1, min(length, limit - 1))
 
@@ -112,8 +139,8 @@ def pack_tensors(pack: Pack, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         ``prefix_ids`` of shape (1, P); ``input_ids`` and ``position_ids`` of shape (1, B);
         ``attention_mask`` of shape (1, 1, B, P + B), 0 where a token may look and the lowest number
         of ``dtype`` where not; ``predictors`` of shape (A,), indices among the branches' tokens whose
-        next token is learnt; ``targets`` of shape (A,); ``weights`` of shape (A,), 1 / square root of
-        the answer's length, so that long answers do not drown short ones.
+        next token is learnt; ``targets`` of shape (A,); ``weights`` of shape (A,), the example's weight
+        over the square root of the answer's length.
     """
     import torch
 
@@ -131,7 +158,7 @@ def pack_tensors(pack: Pack, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         owner.extend([number] * len(branch.ids))
         predictors.extend(index - 1 for index in answer)
         targets.extend(ids[index] for index in answer)
-        weights.extend([len(answer) ** -0.5] * len(answer))
+        weights.extend([branch.token_weight] * len(answer))
     owners = torch.tensor(owner)
     length = len(ids)
     allowed = torch.ones(length, prefix_length + length, dtype=torch.bool)

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 from assistant.core.ids import content_id
 from assistant.core.language import Language
 from assistant.core.progress import Progress
 from assistant.core.prompts import answer_messages, template_hash
 from assistant.core.records import Case, Chunk, Example, Message
-from assistant.core.settings import Settings, SynthSettings
+from assistant.core.settings import Settings
+from assistant.core.settings_synth import SynthSettings
 from assistant.engine.protocol import Engine, GenerationRequest
+from indexing.glossary import approved_terms
 from indexing.search import Searcher
+from training.assembling import finish_examples, measure_coverage
 from training.contexts import grounded_examples, spread
-from training.dataset import DatasetManifest, current_dataset, make_example, write_dataset
+from training.cooking import Kitchen, cook
+from training.dataset import DatasetManifest, Making, current_dataset, make_example, write_dataset
 from training.filtering import PairFilter
 from training.pairs import Pair, rule_pairs
 from training.quantities import quantity_pairs
+from training.recipes.recipe import load_recipe
+from training.sources import GivenPair
 from training.teacher import choose_sentences, teacher_pairs
+from training.teaching import Teacher
 from training.wording import read_list
 
-RECIPES_VERSION = "2"
-TEACHER_BATCH = 16
+RECIPES_VERSION = "3"
 REPLAY_TOKENS = 60
 
 
-class EngineSource(Protocol):
-    """Opens the engine when it is needed: a dataset that is there already needs none."""
+class Extras(NamedTuple):
+    """What not every dataset is made with.
 
-    def __call__(self) -> Engine:
-        """Return the engine."""
+    Attributes:
+        given: pairs that people wrote, for the recipe ``correction``.
+        teacher_source: opens the teacher; the engine that is tuned where None.
+        left_out: documents that a suite asks about; nothing is made from them.
+    """
+
+    given: Sequence[GivenPair] = ()
+    teacher_source: Callable[[], Engine] | None = None
+    left_out: frozenset[str] = frozenset()
+
+
+NO_EXTRAS = Extras()
 
 
 def synthesize(
     collection: str,
     folder: Path,
     searcher: Searcher,
-    engine_source: EngineSource,
+    engine_source: Callable[[], Engine],
     settings: Settings,
     progress: Progress,
     *,
     held_out: Sequence[Case] = (),
+    extras: Extras = NO_EXTRAS,
 ) -> tuple[DatasetManifest, bool]:
     """Make the collection's dataset, or find it made already.
 
@@ -51,42 +68,79 @@ def synthesize(
         collection: its name.
         folder: where its datasets lie.
         searcher: over the collection.
-        engine_source: opens the teacher.
+        engine_source: opens the engine that is tuned, whose tokens count; a dataset that is there needs none.
         settings: all settings.
         progress: told of each stage.
         held_out: cases that nothing may be trained on.
+        extras: a teacher of its own, pairs that people wrote.
 
     Returns:
         The dataset's manifest, and whether it was made now.
+
+    Raises:
+        EngineError: the teacher failed; what it answered is kept, the same call goes on from there.
+        InputError: a recipe is not usable.
     """
     snapshot = searcher.stats().snapshot
-    chunks = searcher.corpus.chunks
-    key = _key(chunks, settings, held_out)
+    chunks = without(searcher.corpus.chunks, extras.left_out)
+    recipes = [load_recipe(name) for name in settings.synth.recipes]
+    glossary = approved_terms(folder.parent) if recipes else ()
+    shaped = (*(recipe.fingerprint for recipe in recipes), *map(str, (*glossary, *extras.given)))
+    key = _key(chunks, settings, held_out, shaped)
     there = current_dataset(folder)
     if there is not None and there.key == key:
         return there, False
+    teacher = Teacher(extras.teacher_source or engine_source, settings.teacher, folder, progress)
+    pairs_filter = PairFilter(held_out, settings.index.pii_collections.get(collection, settings.index.pii))
     engine = engine_source()
-    pairs_filter = PairFilter(held_out)
-    pairs = pairs_filter.keep(_make_pairs(chunks, engine, settings, progress))
+    pairs = pairs_filter.keep(_make_pairs(chunks, teacher, settings, progress))
+    kitchen = Kitchen(
+        chunks=chunks,
+        searcher=searcher,
+        engine=engine,
+        teacher=teacher,
+        settings=settings,
+        glossary=glossary,
+        given=extras.given,
+    )
+    pairs, cooked = cook(recipes, pairs, kitchen, pairs_filter, progress)
     progress.start("contexts", 1)
     grounded = grounded_examples(pairs, searcher, engine.count_tokens, settings.answer, settings.synth)
     progress.advance()
-    examples = [
-        *closed_book_examples(choose_pairs(pairs, settings.synth)),
-        *(example for example in grounded if not pairs_filter.is_leak(example.messages[-2].content)),
-        *_replay(engine, settings.synth.replay, settings.synth.seed, progress),
-    ]
+    examples = finish_examples(
+        [
+            *closed_book_examples(choose_pairs(pairs, settings.synth)),
+            *(example for example in grounded if not pairs_filter.is_leak(example.messages[-2].content)),
+            *_replay(teacher, settings.synth.replay, settings.synth.seed),
+        ],
+        cooked,
+        settings.synth,
+        pairs_filter,
+    )
     progress.finish()
     manifest = write_dataset(
         folder,
-        list({example.id: example for example in examples}.values()),
+        examples,
         collection=collection,
         snapshot=snapshot,
         rejected=dict(pairs_filter.rejected),
         chunk_count=len(chunks),
         key=key,
+        making=Making(
+            filters=pairs_filter.table,
+            rejects=tuple(pairs_filter.rejects),
+            recipe_versions={r.name: f"{r.version} {r.fingerprint}" for r in recipes},
+            coverage=measure_coverage(chunks, examples),
+            notes=_notes(teacher, chunks, examples),
+        ),
     )
     return manifest, True
+
+
+def without(chunks: Sequence[Chunk], left_out: frozenset[str]) -> tuple[Chunk, ...]:
+    """Return the chunks of other documents; a language that has no other keeps all of its own."""
+    kept = {chunk.language for chunk in chunks if chunk.document not in left_out}
+    return tuple(chunk for chunk in chunks if chunk.document not in left_out or chunk.language not in kept)
 
 
 def choose_pairs(pairs: Sequence[Pair], settings: SynthSettings) -> list[Pair]:
@@ -113,33 +167,23 @@ def closed_book_examples(pairs: Sequence[Pair]) -> list[Example]:
 
 
 def _make_pairs(
-    chunks: Sequence[Chunk], engine: Engine, settings: Settings, progress: Progress
+    chunks: Sequence[Chunk], teacher: Teacher, settings: Settings, progress: Progress
 ) -> Iterator[Pair]:
     """Yield what rules make, then what the teacher writes: of two alike the filter keeps the first."""
+    del progress
     yield from rule_pairs(chunks, settings.synth.seed)
     for chunk in chunks:
         yield from quantity_pairs(chunk)
-    yield from _teach(chunks, engine, settings, progress)
-
-
-def _teach(chunks: Sequence[Chunk], engine: Engine, settings: Settings, progress: Progress) -> list[Pair]:
     chosen = choose_sentences(chunks, settings.synth.teacher_questions, settings.synth.seed)
-    progress.start("questions by the teacher", len(chosen))
-    pairs: list[Pair] = []
-    for start in range(0, len(chosen), TEACHER_BATCH):
-        batch = chosen[start : start + TEACHER_BATCH]
-        pairs.extend(teacher_pairs(batch, engine))
-        progress.advance(len(batch))
-    return pairs
+    yield from teacher_pairs(chosen, teacher)
 
 
-def _replay(engine: Engine, count: int, seed: int, progress: Progress) -> list[Example]:
+def _replay(teacher: Teacher, count: int, seed: int) -> list[Example]:
     """Return general instructions with the base's own answers, against forgetting."""
     languages: tuple[Language, ...] = ("en", "zh")
     lines = [(language, line) for language in languages for line in read_list("replay", language)]
     random.Random(seed).shuffle(lines)
     asked = lines[:count]
-    progress.start("general instructions", len(asked))
     requests = [
         GenerationRequest(
             messages=(Message(role="system", content=""), Message(role="user", content=line)),
@@ -147,23 +191,34 @@ def _replay(engine: Engine, count: int, seed: int, progress: Progress) -> list[E
         )
         for _, line in asked
     ]
-    examples = []
-    for (language, _), request, done in zip(asked, requests, engine.complete(requests), strict=True):
-        progress.advance()
-        if done.finish_reason == "stop" and done.text.strip():
-            examples.append(
-                make_example(
-                    recipe="replay",
-                    language=language,
-                    messages=request.messages,
-                    answer=done.text.strip(),
-                    teacher=engine.base_model,
-                )
-            )
-    return examples
+    texts = teacher.ask(requests, "general instructions") if requests else []
+    return [
+        make_example(
+            recipe="replay",
+            language=language,
+            messages=request.messages,
+            answer=text,
+            teacher=teacher.name,
+        )
+        for (language, _), request, text in zip(asked, requests, texts, strict=True)
+        if text
+    ]
 
 
-def _key(chunks: Sequence[Chunk], settings: Settings, held_out: Sequence[Case]) -> str:
+def _notes(teacher: Teacher, chunks: Sequence[Chunk], examples: Sequence[Example]) -> tuple[str, ...]:
+    """Return what a person should know of a dataset that came out poor."""
+    notes = [f"teacher: {name} {count}" for name, count in sorted(teacher.counts.items()) if count]
+    languages = {chunk.language for chunk in chunks}
+    if len(languages) == 1:
+        notes.append(f"the collection is in one language ({languages.pop()}): so are the examples")
+    if chunks and all(chunk.kind == "table" for chunk in chunks):
+        notes.append("the collection holds tables only: no sentences, procedures or dialogues to ask about")
+    if len(examples) < 50:  # noqa: PLR2004 - fewer do not teach a model anything for good
+        notes.append(f"only {len(examples)} examples came out: too few to tune on, add documents or recipes")
+    return tuple(notes)
+
+
+def _key(chunks: Sequence[Chunk], settings: Settings, held_out: Sequence[Case], shaped: Sequence[str]) -> str:
     return content_id(
         RECIPES_VERSION,
         template_hash(),
@@ -171,6 +226,8 @@ def _key(chunks: Sequence[Chunk], settings: Settings, held_out: Sequence[Case]) 
         str(settings.answer),
         str(settings.search),
         settings.engine.base_model,
+        f"{settings.teacher.kind} {settings.teacher.base_model}",
         *(chunk.id for chunk in chunks),
         *(case.question for case in held_out),
+        *shaped,
     )

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from assistant.core.records import Chunk, Message
 from assistant.core.sentences import numbers, split_sentences
-from assistant.engine.protocol import Engine, GenerationRequest
+from assistant.engine.protocol import GenerationRequest
 from training.pairs import Pair
+from training.teaching import Teacher
 from training.wording import render
 
 _LEAD = re.compile(r"^(?:question|问题|答案|q)\s*[:：]\s*", re.IGNORECASE)
@@ -36,9 +37,23 @@ def choose_sentences(chunks: Sequence[Chunk], count: int, seed: int) -> list[tup
     return [(chunk, text) for _, _, chunk, text in ranked[:count]]
 
 
-def teacher_pairs(chosen: Sequence[tuple[Chunk, str]], engine: Engine) -> list[Pair]:
-    """Let the engine word a question for each sentence; sentences it fails on are left out."""
-    requests = [
+def teacher_pairs(chosen: Sequence[tuple[Chunk, str]], teacher: Teacher) -> list[Pair]:
+    """Let the teacher word a question for each sentence, batch by batch; what is no question is counted.
+
+    Raises:
+        EngineError: the teacher failed; what it answered is kept.
+    """
+    if not chosen:
+        return []
+    texts = teacher.ask(question_requests(chosen), "questions by the teacher")
+    pairs = read_questions(chosen, texts, teacher.name)
+    teacher.counts["no question"] += len(chosen) - len(pairs)
+    return pairs
+
+
+def question_requests(chosen: Sequence[tuple[Chunk, str]]) -> list[GenerationRequest]:
+    """Return what the teacher is asked for each sentence."""
+    return [
         GenerationRequest(
             messages=(
                 Message(role="system", content=render("teacher_question", chunk.language)),
@@ -49,18 +64,16 @@ def teacher_pairs(chosen: Sequence[tuple[Chunk, str]], engine: Engine) -> list[P
         )
         for chunk, sentence in chosen
     ]
+
+
+def read_questions(chosen: Sequence[tuple[Chunk, str]], texts: Sequence[str], teacher: str) -> list[Pair]:
+    """Return the pairs whose text is a question."""
     pairs = []
-    for (chunk, sentence), done in zip(chosen, engine.complete(requests), strict=True):
-        question = _LEAD.sub("", done.text.strip()).strip(" \"'“”")
+    for (chunk, sentence), text in zip(chosen, texts, strict=True):
+        question = _LEAD.sub("", text.strip()).strip(" \"'“”")
         if question.endswith(("?", "？")):
             pairs.append(
-                Pair(
-                    question=question,
-                    answer=sentence,
-                    chunk=chunk,
-                    recipe="sentence",
-                    teacher=engine.base_model,
-                )
+                Pair(question=question, answer=sentence, chunk=chunk, recipe="sentence", teacher=teacher)
             )
     return pairs
 

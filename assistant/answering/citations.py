@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import NamedTuple
 
 from assistant.core.records import Citation, Passage
 from assistant.core.sentences import Span, place_marks, split_sentences, support
@@ -19,6 +20,13 @@ MIN_GROUNDED = 0.26
 # speaker" shares the Q7 with any passage
 MIN_GROUNDED_WORDS = 0.55
 _FIGURE = re.compile(r"(?<![A-Za-z0-9-])\d|[A-Z]{1,4}-?\d{2,}")
+
+
+class Statement(NamedTuple):
+    """A sentence of an answer without its marks, and the numbers that they named."""
+
+    claim: str
+    numbers: tuple[int, ...]
 
 
 def cite(text: str, passages: tuple[Passage, ...]) -> tuple[str, tuple[Citation, ...]]:
@@ -55,16 +63,32 @@ def cite(text: str, passages: tuple[Passage, ...]) -> tuple[str, tuple[Citation,
 def is_grounded(text: str, passages: tuple[Passage, ...]) -> bool:
     """Return whether a passage carries any sentence of the answer at least a little; else it is made up."""
     claims = [_MARK.sub("", span.text) for span in split_sentences(text)]
-    return any(
-        support(claim, _evidence(passage)) >= (MIN_GROUNDED if _FIGURE.search(claim) else MIN_GROUNDED_WORDS)
-        for claim in claims
-        for passage in passages
-    )
+    return any(is_claim_grounded(claim, passages) for claim in claims)
+
+
+def is_claim_grounded(claim: str, passages: tuple[Passage, ...]) -> bool:
+    """Return whether a passage carries a claim, without marks, at least a little."""
+    least = MIN_GROUNDED if _FIGURE.search(claim) else MIN_GROUNDED_WORDS
+    return any(support(claim, evidence_text(passage)) >= least for passage in passages)
 
 
 def without_marks(text: str) -> str:
     """Return a text without its ``[n]`` marks."""
     return _MARK.sub("", text)
+
+
+def statements(text: str) -> list[Statement]:
+    """Return the sentences of an answer with the numbers that their marks name."""
+    rows = [
+        Statement(_MARK.sub("", span.text).strip(), tuple(_marked(span.text)))
+        for span in _sentences_with_marks(text)
+    ]
+    return [row for row in rows if row.claim]
+
+
+def evidence_text(passage: Passage) -> str:
+    """Return what a claim is held against: a passage's headings and text."""
+    return " ".join((*passage.chunk.heading_path, passage.chunk.text))
 
 
 def make_citation(number: int, passage: Passage, claim: str) -> Citation:
@@ -127,13 +151,9 @@ def _marked(sentence: str) -> list[int]:
 def _good_numbers(claim: str, marked: list[int], passages: tuple[Passage, ...]) -> list[int]:
     if not claim:
         return []
-    scores = {n: support(claim, _evidence(passage)) for n, passage in enumerate(passages, 1)}
+    scores = {n: support(claim, evidence_text(passage)) for n, passage in enumerate(passages, 1)}
     good = [n for n in marked if scores.get(n, 0.0) >= MIN_SUPPORT]
     if good or not scores:
         return good
     best = max(scores, key=lambda n: scores[n])
     return [best] if scores[best] >= MIN_SUPPORT else []
-
-
-def _evidence(passage: Passage) -> str:
-    return " ".join((*passage.chunk.heading_path, passage.chunk.text))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import cached_property
 
 from assistant.answering.pipeline import Pipeline
+from assistant.answering.releases import check_release, release_settings
+from assistant.core.errors import EngineUnavailable
 from assistant.core.home import Home
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
 from assistant.engine.registry import load_engine
 from assistant.store.adapters import Adapter, Adapters
 from assistant.store.database import Database
-from indexing.embedding import Embedder, load_embedder
+from assistant.store.releases import Release, Releases
+from indexing.embedders import Embedders
+from indexing.embedding import Embedder
 from indexing.search import Searcher
+
+_LOG = logging.getLogger(__name__)
 
 
 class Resources:
@@ -28,6 +35,7 @@ class Resources:
         self.home = home
         self.settings = settings
         self._opening = threading.RLock()
+        self._embedders = Embedders(settings, home)
 
     @cached_property
     def database(self) -> Database:
@@ -36,9 +44,8 @@ class Resources:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """What makes embeddings."""
-        with self._opening:
-            return load_embedder(self.settings, self.home)
+        """What makes embeddings for new collections."""
+        return self._embedders.get(self.settings.embedder.model)
 
     @cached_property
     def engine(self) -> Engine:
@@ -51,17 +58,45 @@ class Resources:
 
         Raises:
             NotFoundError: it has none.
-            IndexBroken: it is damaged or of another embedder.
+            IndexBroken: it is damaged or its embedder is another one now.
         """
-        return Searcher.open(collection, self.home, self.settings, self.embedder)
+        embedder = self._embedders.of(collection)
+        return Searcher.open(collection, self.home, self.settings, embedder, embedders=self._embedders)
 
     def active_adapter(self, collection: str) -> Adapter | None:
         """Return the served adapter of a collection, None if there is none."""
         with self.database.read() as session:
             return Adapters(session).active(collection)
 
-    def pipeline(self, collection: str, *, needs_index: bool = True) -> Pipeline:
-        """Open a collection's pipeline: its index, the engine, and its adapter where one is served.
+    def stamp(self, collection: str) -> str:
+        """Return what tells whether a collection's pipeline is still the one to serve."""
+        with self.database.read() as session:
+            release = Releases(session).active(collection)
+            if release is not None:
+                return release.id
+            adapter = Adapters(session).active(collection)
+            return adapter.name if adapter else ""
+
+    def pipeline(self, collection: str, *, needs_index: bool = True, release: str | None = None) -> Pipeline:
+        """Open a collection's pipeline: its served release, else its index and its adapter as they are now.
+
+        Args:
+            collection: name.
+            needs_index: False where only arms without documents are asked.
+            release: id of another release than the served one.
+
+        Raises:
+            NotFoundError: the collection has no index and ``needs_index``, or no such release.
+            InputError: the release cannot be served as it was made.
+            ModelError: the base model or the adapter cannot be loaded.
+        """
+        with self.database.read() as session:
+            releases = Releases(session)
+            found = releases.find(release, collection) if release else releases.active(collection)
+        return self.released(found) if found else self.candidate(collection, needs_index=needs_index)
+
+    def candidate(self, collection: str, *, needs_index: bool = True) -> Pipeline:
+        """Open what the next release would be made of: newest snapshot and adapter, whatever is served.
 
         Raises:
             NotFoundError: the collection has no index and ``needs_index``.
@@ -69,16 +104,40 @@ class Resources:
         """
         searcher = self.searcher(collection) if needs_index else None
         adapter = self.active_adapter(collection)
-        with self._opening:
-            engine = self.engine
-            if adapter is not None:
-                engine.load_adapter(adapter.name, adapter.folder)
         return Pipeline(
-            engine=engine,
+            engine=self._engine_with(adapter),
             searcher=searcher,
             settings=self.settings,
             adapter=adapter.name if adapter is not None else None,
         )
+
+    def released(self, release: Release) -> Pipeline:
+        """Open a release; errors as in ``pipeline``."""
+        content = release.content
+        with self.database.read() as session:
+            adapter = Adapters(session).find(content.adapter) if content.adapter else None
+        folder = self.home.collection(content.collection)
+        check_release(release, folder, adapter)
+        settings = release_settings(self.settings, content)
+        searcher = Searcher.open(content.collection, self.home, settings, self.embedder, content.snapshot)
+        return Pipeline(
+            engine=self._engine_with(adapter),
+            searcher=searcher,
+            settings=settings,
+            adapter=content.adapter,
+            release=release.id,
+        )
+
+    def _engine_with(self, adapter: Adapter | None) -> Engine:
+        with self._opening:
+            engine = self.engine
+            if adapter is not None:
+                try:
+                    engine.load_adapter(adapter.name, adapter.folder)
+                except EngineUnavailable as error:
+                    # it is asked for again with the first question that the engine can answer
+                    _LOG.warning("adapter %s is loaded later: %s", adapter.name, error)
+        return engine
 
     def close(self) -> None:
         """Close what was opened."""

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
+import msgspec
+
 from assistant.answering.abstention import is_abstention, without_afterthought
 from assistant.answering.citations import cite, is_grounded, make_citation
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
+from assistant.answering.extracts import extract
 from assistant.answering.figures import mend_figures
 from assistant.core.context import choose_context
-from assistant.core.errors import InputError, NotFoundError
+from assistant.core.errors import EngineUnavailable, InputError, NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.language import Language, detect_language
 from assistant.core.progress import NoProgress, Progress
@@ -48,13 +51,17 @@ class PassageSource(Protocol):
 
 
 class GenerationOptions(Record, frozen=True, kw_only=True):
-    """How to generate; None takes the settings' value."""
+    """How to generate; None takes the settings' value.
+
+    ``context_turn`` passages are moved from the context's front to its back: an answer should not hang on it.
+    """
 
     max_new_tokens: int | None = None
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    context_turn: int = 0
 
 
 class _Prepared(Record, frozen=True, kw_only=True):
@@ -68,6 +75,7 @@ class _Prepared(Record, frozen=True, kw_only=True):
     request: GenerationRequest | None
     refusal: str
     retrieve_seconds: float
+    release: str | None
 
 
 class Pipeline:
@@ -78,6 +86,7 @@ class Pipeline:
         searcher: finds passages; None where only arms without documents are asked.
         settings: all settings.
         adapter: name of the loaded adapter that the arms ``ft`` and ``rag+ft`` use.
+        release: id of the release that all of this is, None where it is none.
     """
 
     def __init__(
@@ -87,11 +96,13 @@ class Pipeline:
         searcher: PassageSource | None,
         settings: Settings,
         adapter: str | None = None,
+        release: str | None = None,
     ) -> None:
         self.engine = engine
         self.searcher = searcher
         self.settings = settings
         self.adapter = adapter
+        self.release = release
 
     @property
     def default_arm(self) -> Arm:
@@ -121,6 +132,10 @@ class Pipeline:
             return
         yield from self._generate(prepared, prepared.request, began)
 
+    def _quotes(self, row: _Prepared) -> bool:
+        """Tell whether a question is answered with quotes where the engine cannot be reached."""
+        return self.settings.answer.when_engine_fails == "quote" and bool(row.passages)
+
     def answer(
         self, question: Question, arm: Arm | None = None, options: GenerationOptions | None = None
     ) -> Answer:
@@ -140,11 +155,19 @@ class Pipeline:
         prepared = self._prepare(questions, arm or self.default_arm, options or GenerationOptions())
         asked = [row for row in prepared if row.request is not None]
         requests = [row.request for row in asked if row.request is not None]
-        completions = self.engine.complete(requests) if requests else []
+        try:
+            completions = self.engine.complete(requests) if requests else []
+        except EngineUnavailable:
+            if not all(self._quotes(row) for row in asked):
+                raise
+            completions, asked = [], []
         by_id: dict[str, Completion] = {row.id: done for row, done in zip(asked, completions, strict=True)}
         answers = []
         for row in prepared:
             done = by_id.get(row.id)
+            if done is None and row.request is not None:
+                answers.append(_extracted(row, began))
+                continue
             text = done.text if done else row.refusal
             answers.append(_finish(row, text, done.usage if done else Usage(), began, None))
             told.advance()
@@ -196,6 +219,8 @@ class Pipeline:
                 max_passages=answer.context_passages,
                 max_tokens=answer.context_tokens,
             )
+            turn = options.context_turn % len(passages) if passages else 0
+            passages = passages[turn:] + passages[:turn]
             refusal = self._refusal(question, found, language)
         shown = passages if found is not None else None
         history = recent_history(question, answer.history_turns)
@@ -217,6 +242,7 @@ class Pipeline:
             request=None if refusal else request,
             refusal=refusal,
             retrieve_seconds=seconds,
+            release=self.release,
         )
 
     def _refusal(self, question: Question, found: tuple[Passage, ...], language: Language) -> str:
@@ -240,7 +266,15 @@ class Pipeline:
         pieces: list[str] = []
         first = 0.0
         usage = Usage()
-        events = self.engine.stream(request)
+        try:
+            events = self.engine.stream(request)
+        except EngineUnavailable:
+            if not self._quotes(prepared):
+                raise
+            answer = _extracted(prepared, began)
+            yield AnswerText(text=answer.text)
+            yield AnswerDone(answer=answer)
+            return
         try:
             for event in events:
                 if isinstance(event, TextDelta):
@@ -308,4 +342,12 @@ def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float 
         language=row.language,
         timings={name: round(seconds, 4) for name, seconds in timings.items()},
         usage=usage,
+        release=row.release,
     )
+
+
+def _extracted(row: _Prepared, began: float) -> Answer:
+    """Return an answer of quotes, for an engine that cannot be reached."""
+    text, citations = extract(row.question.text, row.language, row.passages)
+    answer = _finish(row, not_covered(row.language), Usage(), began, None)
+    return msgspec.structs.replace(answer, text=text, citations=citations, abstained=False, is_extract=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from assistant.cli.assignments import filter_option
 from assistant.cli.batches import BatchRow, answer_rows, check_filters, read_batches
@@ -25,36 +26,53 @@ BATCH = 32
 @click.argument("question", required=False)
 @click.option("--collection", default="default", show_default=True, help="Name of the collection.")
 @click.option("--arm", type=click.Choice(ARMS), help="How to answer; by default the best arm that is there.")
+@click.option("--release", help="Answer with this release instead of the served one.")
 @filter_option
 @click.option(
     "--batch",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A JSON Lines file of {id, question, history?}; prints one JSON line a row.",
 )
+@click.option("--url", help="Ask the service that runs there, such as http://desk.example.com:8080.")
+@click.option("--key", envvar="DESKMATE_KEY", help="API key for --url; the variable DESKMATE_KEY is safer.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def ask(
+def ask(  # noqa: PLR0913 - one parameter an option
     context: Context,
     question: str | None,
     collection: str,
     arm: Arm | None,
+    release: str | None,
     filters: Filters,
     batch: Path | None,
     *,
+    url: str | None,
+    key: str | None,
     as_json: bool,
 ) -> None:
     """Answer QUESTION from a collection's documents, with citations; "-" reads it from standard input."""
     if (question is None) == (batch is None):
         raise click.UsageError("give a QUESTION or --batch FILE")
+    if url is not None:
+        if batch is not None or release is not None:
+            raise click.UsageError("--url goes with neither --batch nor --release")
+        from assistant.cli.remote import ask_service
+
+        text = _read_standard_input() if question == "-" else question or ""
+        is_default = click.get_current_context().get_parameter_source("collection") == ParameterSource.DEFAULT
+        asked_there = None if is_default else collection
+        ask_service(url, key, text, asked_there, arm, filters, as_json=as_json)
+        return
     needs_index = arm in {None, "rag", "rag+ft"}
     if batch is not None:
-        _ask_batch(context.resources.pipeline(collection, needs_index=needs_index), batch, arm, filters)
+        asked = context.resources.pipeline(collection, needs_index=needs_index, release=release)
+        _ask_batch(asked, batch, arm, filters)
         return
     text = _read_standard_input() if question == "-" else question or ""
     from assistant.answering.pipeline import check_question
 
     check_question(text, context.settings.answer.max_question_characters)
-    pipeline = context.resources.pipeline(collection, needs_index=needs_index)
+    pipeline = context.resources.pipeline(collection, needs_index=needs_index, release=release)
     if as_json:
         from assistant.answering.events import Question
 
@@ -83,7 +101,8 @@ def show_answer(
     for citation in answer.citations:
         click.echo(click.style(describe_citation(citation), dim=True))
     first, total = answer.timings.get("first_token", 0.0), answer.timings["total"]
-    click.echo(click.style(f"{answer.arm} · first word {first:.1f} s · {total:.1f} s", dim=True), err=True)
+    made_with = f"{answer.arm} · {answer.release}" if answer.release else answer.arm
+    click.echo(click.style(f"{made_with} · first word {first:.1f} s · {total:.1f} s", dim=True), err=True)
     return answer
 
 
@@ -113,6 +132,8 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             for citation in answer.citations
         ],
         "arm": answer.arm,
+        "release": answer.release,
+        "is_extract": answer.is_extract,
         "timings": answer.timings,
     }
 

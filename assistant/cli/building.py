@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 collection_option = click.option(
     "--collection", default="default", show_default=True, help="Name of the collection."
 )
-_RARE = {"described", "held", "renamed"}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @contextmanager
-def open_builder(context: Context, collection: str) -> Iterator[Builder]:
-    """Give a builder of a collection, with the configured embedder."""
+def open_builder(context: Context, collection: str, embedder_name: str | None = None) -> Iterator[Builder]:
+    """Give a builder of a collection, with its own embedder or, by name, another one."""
     from indexing.build import Builder
-    from indexing.embedding import load_embedder
+    from indexing.embedders import Embedders
 
     context.home.collection(collection)  # a bad name is told before a model is loaded
     with open_database(context) as database:
-        embedder = load_embedder(context.settings, context.home)
+        embedders = Embedders(context.settings, context.home)
+        embedder = embedders.get(embedder_name) if embedder_name else embedders.of(collection)
         yield Builder(collection, context.home, context.settings, database, embedder, context.progress())
 
 
@@ -45,6 +45,13 @@ def open_database(context: Context) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def generation_of(context: Context, collection: str) -> int:
+    """Return a collection's generation, by which a job knows what was removed after it was queued."""
+    with open_database(context) as database, database.read() as session:
+        found = Documents(session).find_collection(collection)
+    return found.generation if found else 0
 
 
 def existing_collection(session: Session, name: str) -> Collection:
@@ -59,9 +66,3 @@ def existing_collection(session: Session, name: str) -> Collection:
             f"no index for collection {name!r}", next_command=f"deskmate index add PATH --collection {name}"
         )
     return found
-
-
-def describe_counts(report: object, names: tuple[str, ...]) -> str:
-    """Return how many documents each list of a report names; of rare ones only where there are some."""
-    counts = {name: len(getattr(report, name)) for name in names}
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count or name not in _RARE)

@@ -12,7 +12,8 @@ import click
 
 from assistant.cli.ask import show_answer
 from assistant.cli.context import Context, pass_context
-from assistant.cli.evaluate import Evaluation, evaluate_arms, read_suite, suite_path
+from assistant.cli.evaluate import read_suite, suite_path, verdict_line
+from assistant.cli.measuring import Evaluation, evaluate_arms
 from assistant.core.records import Arm
 
 COLLECTION = "demo"
@@ -137,6 +138,8 @@ def _summary(context: Context, clock: _Clock, evaluation: Evaluation) -> None:
 
     _say(context, f"The four arms on {evaluation.report.about['suite']}, none of them trained on")
     click.echo(terminal_table(evaluation.report))
+    if evaluation.verdict is not None:
+        click.echo(verdict_line(evaluation.verdict))
     _say(context, "Where the time went")
     for stage, seconds in clock.seconds.items():
         click.echo(f"  {stage:12} {seconds:7.1f} s")

@@ -18,7 +18,6 @@ from assistant.core.records import Chunk, Record
 from assistant.store.chunks import Chunks
 
 if TYPE_CHECKING:
-    from indexing.build import AddReport
     from indexing.duplicates import DocumentPair, DuplicateChunk, Duplicates
 
 _EXCERPT_CHARACTERS = 90
@@ -63,27 +62,6 @@ def duplicates(context: Context, collection: str, limit: int, *, as_json: bool) 
         print_json({"counts": found.counts, "documents": found.documents, "passages": passages})
         return
     _show(found, passages, limit)
-
-
-def describe_duplicates(report: AddReport) -> str:
-    """Return the line of a report on what stands in several documents, empty where nothing does."""
-    counts = report.duplicates
-    if not counts.passage_count and not counts.document_pair_count:
-        return ""
-    told = f"{counts.document_pair_count} pairs of documents, {counts.passage_count} passages in several"
-    return f"near-duplicates: {told}; see: deskmate index duplicates --collection {report.collection}"
-
-
-def describe_personal_data(report: AddReport) -> str:
-    """Return the line of a report on personal data found, empty where there is none."""
-    counts: dict[str, int] = {}
-    for of_document in report.personal_data.values():
-        for kind, count in of_document.items():
-            counts[kind] = counts.get(kind, 0) + count
-    if not counts:
-        return ""
-    told = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
-    return f"personal data in {len(report.personal_data)} documents: {told}; see: deskmate index status"
 
 
 def _beside(found: Duplicates) -> list[tuple[DuplicateChunk, ...]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,39 +9,50 @@ import click
 import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.gating import gate
 from assistant.cli.jobs import background_option, enqueue
+from assistant.cli.measuring import Evaluation, evaluate_arms, evaluate_retrieval
+from assistant.cli.stability import stability
 from assistant.core.errors import InputError
-from assistant.core.ids import content_id
 from assistant.core.records import ARMS, Arm, Case, Record
-from assistant.core.runs import Run
 from assistant.jobs.records import Job, Outcome
 
 if TYPE_CHECKING:
-    from assistant.answering.pipeline import Pipeline
-    from eval.fingerprints import Fingerprint
+    from eval.gate import Verdict
     from eval.retrieval import RetrievalScores
-    from eval.summary import Report
-
-_SEARCHES_AT_ONCE = 64
-_PASSAGES = 10
-_NOT_FILE_NAME = re.compile(r"[^\w.-]+")
 
 
-class Evaluation(Record, frozen=True, kw_only=True):
-    """A finished evaluation and where it lies."""
+class _RunByDefault(click.Group):
+    """A group that runs ``run`` where no command is named: ``eval --suite F`` is ``eval run --suite F``."""
 
-    report: Report
-    json_path: Path
-    page_path: Path
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` in front of what names no command."""
+        asks_for_help = bool(args) and args[0] in ctx.help_option_names
+        if not args or (args[0].startswith("-") and not asks_for_help):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
 
 
-@click.command()
+@click.group(cls=_RunByDefault)
+def evaluate() -> None:
+    """Measure a collection's answers on held-out questions, and judge what was measured.
+
+    Without a command it runs `run`.
+    """
+
+
+evaluate.add_command(gate)
+evaluate.add_command(stability)
+
+
+@evaluate.command()
 @click.option("--collection", default="default", show_default=True, help="Name of the collection.")
 @click.option(
     "--suite",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A JSON Lines file of questions; default for the demo collection: the suite that ships.",
+    help="A JSON Lines file of questions, or the name of one that `deskmate suite make` made; default: the "
+    "collection's own, and for the demo collection the suite that ships.",
 )
 @click.option(
     "--arms",
@@ -56,7 +65,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
 @background_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def evaluate(
+def run(
     context: Context,
     collection: str,
     file: Path | None,
@@ -75,7 +84,7 @@ def evaluate(
     if named is not None and retrieval_only:
         raise click.UsageError("--retrieval-only asks no arm: leave --arms out")
     arms = read_arms(named) if named is not None else None
-    path = suite_path(collection, file)
+    path = suite_path(collection, file, context.home.collection(collection))
     if background:
         arguments = EvalArguments(
             suite=str(path.absolute()), arms=arms, limit=limit, retrieval_only=retrieval_only
@@ -132,20 +141,33 @@ def read_arms(named: str) -> tuple[Arm, ...]:
     return tuple(arm for name in names for arm in ARMS if arm == name)
 
 
-def suite_path(collection: str, file: Path | None) -> Path:
-    """Return the suite's path: the file named, or the sample's for the demo collection.
+def suite_path(collection: str, file: Path | None, folder: Path | None = None) -> Path:
+    """Return the suite's path: the file named, the collection's own, or for the demo collection the sample's.
+
+    Args:
+        collection: name.
+        file: a path, or the name of a suite of the collection's own.
+        folder: of the collection, where its own suites lie.
 
     Raises:
-        InputError: no file is named for another collection.
+        InputError: no file is named and the collection has no suite, or several.
     """
+    from eval.suite_making import made_suites
     from eval.suites import SAMPLE_COLLECTION, sample_suite_path
 
-    if file is None and collection != SAMPLE_COLLECTION:
+    own = made_suites(folder) if folder else ()
+    if file is not None:
+        named = [path for path in own if path.stem == str(file)]
+        return named[0] if named and not file.exists() else file
+    if len(own) == 1 and collection != SAMPLE_COLLECTION:
+        return own[0]
+    if collection != SAMPLE_COLLECTION:
         raise InputError(
-            f"only collection {SAMPLE_COLLECTION!r} has a suite of its own; name one for {collection!r}",
+            f"collection {collection!r} has {', '.join(path.stem for path in own) or 'no suite of its own'}: "
+            "name a suite",
             next_command=f"deskmate eval --collection {collection} --suite FILE",
         )
-    return file or sample_suite_path()
+    return sample_suite_path()
 
 
 def read_suite(context: Context, path: Path, limit: int | None = None) -> tuple[Case, ...]:
@@ -156,112 +178,6 @@ def read_suite(context: Context, path: Path, limit: int | None = None) -> tuple[
     return spread(suite, limit or len(suite))
 
 
-def evaluate_retrieval(
-    context: Context, collection: str, suite: tuple[Case, ...]
-) -> dict[str, RetrievalScores]:
-    """Search for every case that has gold and return the scores by language.
-
-    Raises:
-        InputError: no case has gold.
-    """
-    from eval.retrieval import score_retrieval
-    from indexing.search import query_in_context
-    from indexing.snapshots import open_current
-
-    cases = [case for case in suite if case.gold]
-    if not cases:
-        raise InputError("no case of the suite has gold, so that retrieval cannot be measured")
-    open_current(context.home.collection(collection))  # says that there is no index before a model is loaded
-    searcher = context.resources.searcher(collection)
-    progress = context.progress()
-    progress.start("searching", len(cases))
-    found = []
-    for start in range(0, len(cases), _SEARCHES_AT_ONCE):
-        batch = cases[start : start + _SEARCHES_AT_ONCE]
-        found += searcher.search_many([query_in_context(c.question, c.history) for c in batch], _PASSAGES)
-        progress.advance(len(batch), batch[-1].id)
-    progress.finish()
-    return score_retrieval(cases, found)
-
-
-def evaluate_arms(
-    context: Context,
-    collection: str,
-    path: Path,
-    suite: tuple[Case, ...],
-    arms: Sequence[Arm] | None = None,
-) -> Evaluation:
-    """Ask a suite in each arm, write the report and return it.
-
-    Args:
-        context: of the command; its engine stays open.
-        collection: name.
-        path: of the suite, for names.
-        suite: the cases.
-        arms: to ask; None asks all that the collection has.
-
-    Raises:
-        NotFoundError: the collection has no index, or no adapter, and an arm needs it.
-    """
-    from eval.report import write_report
-    from eval.runner import run_arms
-    from eval.summary import summarise
-    from indexing.snapshots import open_current
-
-    needs_index = arms is None or not {"rag", "rag+ft"}.isdisjoint(arms)
-    if needs_index:
-        open_current(context.home.collection(collection))  # as above
-    pipeline = context.resources.pipeline(collection, needs_index=needs_index)
-    asked = tuple(arms or (ARMS if pipeline.adapter else ("base", "rag")))
-    stem = _NOT_FILE_NAME.sub("-", path.stem)
-    run = Run.start(context.home.runs, "eval", f"{collection}-{stem}", context.settings)
-    fingerprint = _fingerprint(context, collection)
-    result = run_arms(pipeline, suite, asked, run.folder, fingerprint, context.progress())
-    report = summarise(result, _about(context, collection, path, suite, pipeline), context.settings.eval)
-    for row in report.summaries:
-        run.log(arm=row.arm, score=row.score.mean, low=row.score.low, high=row.score.high)
-    json_path, page_path = write_report(report, run.folder)
-    return Evaluation(report=report, json_path=json_path, page_path=page_path)
-
-
-def _fingerprint(context: Context, collection: str) -> Fingerprint:
-    from assistant.models.folders import model_fingerprint, resolve_model
-    from eval.fingerprints import fingerprint_of
-    from indexing.snapshots import MANIFEST, current_name
-
-    settings, home = context.settings, context.home
-    model = ""
-    if settings.engine.kind == "local":
-        folder = resolve_model(settings.engine.base_model, "generator", home, settings.models)
-        model = model_fingerprint(folder, home)
-    name = current_name(home.collection(collection))
-    manifest = home.collection(collection) / "snapshots" / name / MANIFEST if name else None
-    adapter = context.resources.active_adapter(collection)
-    return fingerprint_of(
-        settings,
-        model=model,
-        index=content_id(manifest.read_text("utf-8")) if manifest else "",
-        adapter=content_id(adapter.name, adapter.folder, adapter.dataset_hash, adapter.created)
-        if adapter
-        else "",
-    )
-
-
-def _about(
-    context: Context, collection: str, path: Path, suite: tuple[Case, ...], pipeline: Pipeline
-) -> dict[str, str]:
-    languages = {language: sum(case.lang == language for case in suite) for language in ("en", "zh")}
-    counts = ", ".join(f"{count} {language}" for language, count in languages.items() if count)
-    settings = context.settings.eval
-    return {
-        "collection": collection,
-        "suite": f"{path.name}: {len(suite)} cases ({counts})",
-        "engine": f"{pipeline.engine.base_model} ({context.settings.engine.kind})",
-        "adapter": pipeline.adapter or "none",
-        "intervals": f"bootstrap, {settings.bootstrap_samples} samples, seed {settings.seed}",
-    }
-
-
 def _print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
     from eval.report import terminal_table
 
@@ -269,7 +185,17 @@ def _print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
         print_json(_summary(evaluation))
         return
     click.echo(terminal_table(evaluation.report))
+    if evaluation.verdict is not None:
+        click.echo(f"\n{verdict_line(evaluation.verdict)}")
     click.echo(f"\nreport: {evaluation.page_path}")
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Return a verdict in one line."""
+    if verdict.is_passed:
+        return f"gate: {verdict.arm} passes"
+    failed = "; ".join(rule.rule for rule in verdict.failed)
+    return f"gate: {verdict.arm} is refused ({failed}); deskmate eval gate says by how much"
 
 
 def _summary(evaluation: Evaluation) -> dict[str, object]:
@@ -278,6 +204,7 @@ def _summary(evaluation: Evaluation) -> dict[str, object]:
         "about": report.about,
         "arms": report.summaries,
         "differences": report.differences,
+        "gate": evaluation.verdict,
         "report": str(evaluation.json_path),
         "page": str(evaluation.page_path),
     }

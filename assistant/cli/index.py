@@ -11,26 +11,27 @@ import msgspec
 from assistant.cli.assignments import meta_option
 from assistant.cli.building import (
     collection_option,
-    describe_counts,
+    generation_of,
     json_option,
     open_builder,
     open_database,
 )
 from assistant.cli.compaction import compact
 from assistant.cli.context import Context, pass_context, print_json
-from assistant.cli.duplicates import describe_duplicates, describe_personal_data, duplicates
+from assistant.cli.duplicates import duplicates
 from assistant.cli.jobs import background_option, enqueue
+from assistant.cli.reporting import describe_counts, files_outcome, print_findings, print_refused
 from assistant.cli.snapshots import diff, rollback, snapshots
 from assistant.cli.status import status
 from assistant.cli.sync import sync
 from assistant.cli.tuning import tune
 from assistant.cli.versions import restore, show, versions
-from assistant.core.errors import FileRefused, InputError
+from assistant.core.errors import InputError
 from assistant.core.records import Record
-from assistant.jobs.records import Job, JobError, Outcome
+from assistant.jobs.records import Job, Outcome
 
 if TYPE_CHECKING:
-    from indexing.build import AddReport
+    from indexing.reports import AddReport
 
 _COUNTED = ("added", "replaced", "unchanged", "described", "held", "refused")
 
@@ -58,7 +59,11 @@ def add(
 ) -> None:
     """Add files and folders; what is there unchanged is skipped, what changed becomes a new version."""
     if background:
-        arguments = AddArguments(paths=tuple(str(path.absolute()) for path in paths), metadata=metadata)
+        arguments = AddArguments(
+            paths=tuple(str(path.absolute()) for path in paths),
+            metadata=metadata,
+            since=generation_of(context, collection),
+        )
         enqueue(context, "index.add", collection, msgspec.structs.asdict(arguments), as_json=as_json)
         return
     with open_builder(context, collection) as builder:
@@ -69,24 +74,25 @@ def add(
 
 
 class AddArguments(Record, frozen=True, kw_only=True):
-    """Arguments of a job ``index.add``; ``paths`` are absolute."""
+    """Arguments of a job ``index.add``.
+
+    Attributes:
+        paths: absolute.
+        metadata: what holds of all files, by key.
+        since: generation of the collection when the job was queued: what was removed later stays away.
+    """
 
     paths: tuple[str, ...]
     metadata: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    since: int | None = None
 
 
 def add_job(context: Context, job: Job) -> Outcome:
     """Do the work of a job ``index.add``; with refused files it never counts as a success."""
     arguments = msgspec.convert(job.arguments, AddArguments)
     with open_builder(context, job.collection) as builder:
-        report = builder.add([Path(path) for path in arguments.paths], arguments.metadata)
-    error = None
-    if report.refused:
-        count = f"{len(report.refused)} of {len(report.refused) + report.indexed_count} files"
-        error = JobError(slug=FileRefused.slug, message=f"{count} cannot be indexed")
-    return Outcome(
-        result=msgspec.to_builtins(report), error=error, is_partial=bool(report.indexed_count or report.held)
-    )
+        paths = [Path(path) for path in arguments.paths]
+        return files_outcome(builder.add(paths, arguments.metadata, arguments.since))
 
 
 @index.command()
@@ -112,28 +118,42 @@ def remove(context: Context, document: str, collection: str, *, as_json: bool) -
 
 @index.command()
 @collection_option
+@click.option(
+    "--embedder", metavar="NAME", help="Change to this embedder; default: the one that the collection has."
+)
 @background_option
 @json_option
 @pass_context
-def rebuild(context: Context, collection: str, *, background: bool, as_json: bool) -> None:
-    """Write the index anew from the database, for instance after a change of embedder."""
+def rebuild(
+    context: Context, collection: str, embedder: str | None, *, background: bool, as_json: bool
+) -> None:
+    """Write the index anew from the database; with --embedder NAME, by another embedder.
+
+    The index before is searched until the new one is whole. Killed, the same command goes on from there.
+    """
     if background:
-        enqueue(context, "index.rebuild", collection, {}, as_json=as_json)
+        enqueue(context, "index.rebuild", collection, {"embedder": embedder}, as_json=as_json)
         return
-    with open_builder(context, collection) as builder:
+    with open_builder(context, collection, embedder) as builder:
         report = builder.rebuild()
     _print(context, report, as_json=as_json)
 
 
+class RebuildArguments(Record, frozen=True, kw_only=True):
+    """Arguments of a job ``index.rebuild``; without an embedder's name the collection's own is kept."""
+
+    embedder: str | None = None
+
+
 def rebuild_job(context: Context, job: Job) -> Outcome:
     """Do the work of a job ``index.rebuild``."""
-    with open_builder(context, job.collection) as builder:
+    arguments = msgspec.convert(job.arguments, RebuildArguments)
+    with open_builder(context, job.collection, arguments.embedder) as builder:
         return Outcome(result=msgspec.to_builtins(builder.rebuild()))
 
 
 def _print(context: Context, report: AddReport, *, as_json: bool) -> None:
-    for refusal in report.refused:
-        context.console.print(f"refused: {refusal.path}: {refusal.reason}", markup=False, soft_wrap=True)
+    print_refused(context, report)
     if as_json:
         print_json(report)
         return
@@ -145,8 +165,7 @@ def _print(context: Context, report: AddReport, *, as_json: bool) -> None:
             f"{report.chunk_count} chunks ({report.embedded_count} embedded now), snapshot {report.snapshot}"
         )
         click.echo(f"time: {seconds or 'nothing to do'}")
-    for line in filter(None, (describe_personal_data(report), describe_duplicates(report))):
-        click.echo(line)
+    print_findings(report)
 
 
 for _command in (compact, status, duplicates, sync, versions, show, restore, snapshots, diff, rollback, tune):

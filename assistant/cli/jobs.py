@@ -39,18 +39,21 @@ def jobs() -> None:
 def list_jobs(
     context: Context, collection: str | None, state: JobState | None, limit: int, *, as_json: bool
 ) -> None:
-    """Show jobs, newest first."""
+    """Show jobs, newest first, and how long ended ones are kept."""
     with open_queue(context) as queue:
         queue.free_lost()
+        queue.prune()
         found = queue.jobs(collection, state, limit)
+        keeping = queue.keeping
     if as_json:
-        print_json({"jobs": found})
+        print_json({"jobs": found, "kept": keeping.kept, "kept_days": keeping.kept_days})
         return
     if not found:
         click.echo("no jobs; run: deskmate index add PATH --background")
     for job in found:
         stage = job.stages[-1] if job.stages and not job.has_ended else None
         click.echo(f"{_headline(job)}{f'  {_stage_line(stage)}' if stage else ''}")
+    click.echo(f"kept: the newest {keeping.kept} ended jobs, for {keeping.kept_days} days ([jobs])")
 
 
 @jobs.command()
@@ -113,7 +116,7 @@ def watch(context: Context, job_id: str) -> None:
 def open_queue(context: Context) -> Iterator[JobQueue]:
     """Open the queue of the data folder's database."""
     with closing(Database(context.home.database_url)) as database:
-        yield JobQueue(database, context.home)
+        yield JobQueue(database, context.home, keeping=context.settings.jobs)
 
 
 def enqueue(

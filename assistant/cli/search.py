@@ -14,7 +14,7 @@ from assistant.cli.assignments import filter_option
 from assistant.cli.batches import BatchRow, answer_rows, check_filters, read_batches
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import InputError
-from assistant.core.records import Filters, Passage
+from assistant.core.records import Chunk, Filters, Passage
 
 if TYPE_CHECKING:
     from indexing.search import Searcher
@@ -29,6 +29,13 @@ _EXCERPT = 400
 @click.option("--top-k", type=click.IntRange(1, 100), help="Most passages; default: [search] top_k.")
 @filter_option
 @click.option(
+    "--neighbours",
+    "neighbour_count",
+    type=click.IntRange(0, 20),
+    default=0,
+    help="Show so many chunks before and after each passage, of the same version of its document.",
+)
+@click.option(
     "--batch",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -42,6 +49,7 @@ def search(
     collection: str,
     top_k: int | None,
     filters: Filters,
+    neighbour_count: int,
     file: Path | None,
     *,
     as_json: bool,
@@ -51,24 +59,24 @@ def search(
         raise click.UsageError("give either QUERY or --batch FILE")
     searcher = open_searcher(context, collection)
     if file is not None:
-        for row in _search_batch(searcher, file, top_k, filters):
+        for row in _search_batch(searcher, file, top_k, filters, neighbour_count):
             print_json(row)
         return
     passages = searcher.search(query or "", top_k, filters)
     if as_json:
-        print_json({"passages": [passage_row(passage) for passage in passages]})
+        print_json({"passages": _passage_rows(searcher, passages, neighbour_count)})
     else:
-        _show(passages)
+        _show(searcher, passages, neighbour_count)
 
 
 def open_searcher(context: Context, collection: str) -> Searcher:
-    """Open a collection for searching with the configured embedder."""
-    from indexing.embedding import load_embedder
+    """Open a collection for searching with its own embedder."""
+    from indexing.embedders import Embedders
     from indexing.search import Searcher
     from indexing.snapshots import open_current
 
     open_current(context.home.collection(collection))  # says that there is no index before a model is loaded
-    embedder = load_embedder(context.settings, context.home)
+    embedder = Embedders(context.settings, context.home).of(collection)
     return Searcher.open(collection, context.home, context.settings, embedder)
 
 
@@ -85,18 +93,34 @@ def passage_row(passage: Passage) -> dict[str, object]:
         "text": chunk.text,
         "metadata": passage.metadata,
         **({} if chunk.confidence is None else {"confidence": chunk.confidence}),
+        **({} if chunk.box is None else {"box": chunk.box}),
     }
 
 
+def _passage_rows(searcher: Searcher, passages: Sequence[Passage], count: int) -> list[dict[str, object]]:
+    """Return passages as programs get them, with so many neighbours of each on both sides."""
+    rows = [passage_row(passage) for passage in passages]
+    if count:
+        for row, passage in zip(rows, passages, strict=True):
+            around = searcher.neighbours(passage, count)
+            row["before"] = [_neighbour_row(chunk) for chunk in around.before]
+            row["after"] = [_neighbour_row(chunk) for chunk in around.after]
+    return rows
+
+
+def _neighbour_row(chunk: Chunk) -> dict[str, object]:
+    return {"page": chunk.page, "heading_path": chunk.heading_path, "text": chunk.text}
+
+
 def _search_batch(
-    searcher: Searcher, file: Path, top_k: int | None, filters: Filters
+    searcher: Searcher, file: Path, top_k: int | None, filters: Filters, neighbour_count: int
 ) -> Iterator[dict[str, Any]]:
     from indexing.search import query_in_context
 
     def find(rows: Sequence[BatchRow]) -> list[dict[str, Any]]:
         queries = [query_in_context(row.question, row.history) for row in rows]
         found = searcher.search_many(queries, top_k, filters)
-        return [{"passages": [passage_row(passage) for passage in passages]} for passages in found]
+        return [{"passages": _passage_rows(searcher, passages, neighbour_count)} for passages in found]
 
     batches = list(read_batches(file, _BATCH))  # a broken line is told before anything is printed
     if not batches:
@@ -106,7 +130,7 @@ def _search_batch(
         yield from answer_rows(rows, find)
 
 
-def _show(passages: Sequence[Passage]) -> None:
+def _show(searcher: Searcher, passages: Sequence[Passage], neighbour_count: int) -> None:
     console = Console(highlight=False)
     if not passages:
         console.print("nothing found")
@@ -118,5 +142,14 @@ def _show(passages: Sequence[Passage]) -> None:
         console.print(Text(where, style="bold"))
         if chunk.heading_path:
             console.print(Text("   " + " › ".join(chunk.heading_path), style="dim"))
-        text = chunk.text if len(chunk.text) <= _EXCERPT else chunk.text[:_EXCERPT] + "…"
-        console.print(Text("   " + text.replace("\n", "\n   ") + "\n"))
+        around = searcher.neighbours(passage, neighbour_count)
+        for near in around.before:
+            console.print(Text(_excerpt(near) + "\n", style="dim"))
+        console.print(Text(_excerpt(chunk) + "\n"))
+        for near in around.after:
+            console.print(Text(_excerpt(near) + "\n", style="dim"))
+
+
+def _excerpt(chunk: Chunk) -> str:
+    text = chunk.text if len(chunk.text) <= _EXCERPT else chunk.text[:_EXCERPT] + "…"
+    return "   " + text.replace("\n", "\n   ")

@@ -16,6 +16,7 @@ from assistant.core.errors import InputError, NotFoundError, ResourceError
 from assistant.core.settings import ServiceSettings
 from assistant.service.app import create_app
 from assistant.service.home_pipelines import HomePipelines
+from assistant.service.logs import set_up_logs
 
 _PORTS_TRIED = 50
 _GRACE_SECONDS = 3
@@ -50,8 +51,10 @@ def serve(context: Context, host: str | None, port: int | None, collection: str 
     app = create_app(settings, pipelines=source)
     _check_collection(source, service.collection)
     with contextlib.closing(_listen(service)) as listening:
+        set_up_logs()
         config = uvicorn.Config(
             app,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,

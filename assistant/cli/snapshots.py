@@ -33,7 +33,8 @@ def snapshots(context: Context, collection: str, *, as_json: bool) -> None:
             continue
         click.echo(
             f"{line.snapshot}  {line.created}  generation {line.generation}, {line.document_count} "
-            f"documents, {line.chunk_count} chunks{'  served' if line.is_served else ''}"
+            f"documents, {line.chunk_count} chunks, embedder {line.embedder}"
+            f"{'  served' if line.is_served else ''}"
         )
 
 

@@ -1,8 +1,8 @@
-"""``deskmate synth``: instruction data from a collection."""
+"""``deskmate synth``: instruction data from a collection, and the page that tells how it came out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,17 @@ from assistant.core.records import Record
 from assistant.jobs.records import Job, Outcome
 
 if TYPE_CHECKING:
+    from assistant.engine.protocol import Engine
     from training.dataset import DatasetManifest
 
+_collection = click.option(
+    "--collection", default="default", show_default=True, help="Name of the collection."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
-@click.command()
-@click.option("--collection", default="default", show_default=True, help="Name of the collection.")
+
+@click.group(invoke_without_command=True)
+@_collection
 @click.option(
     "--held-out",
     "held_out",
@@ -27,59 +33,153 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A suite whose questions must not be trained on; may be given several times.",
 )
+@click.option(
+    "--pairs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A JSON Lines file of corrections or FAQ: question, answer, kind; may be given several times.",
+)
 @background_option
-@click.option("--json", "as_json", is_flag=True, help="Print the dataset's manifest as JSON.")
-@pass_context
+@_as_json
+@click.pass_context
 def synth(
-    context: Context, collection: str, held_out: tuple[Path, ...], *, background: bool, as_json: bool
+    click_context: click.Context,
+    collection: str,
+    held_out: tuple[Path, ...],
+    pairs: tuple[Path, ...],
+    *,
+    background: bool,
+    as_json: bool,
 ) -> None:
     """Make instruction data from a collection's chunks, tables, tickets and dialogues.
 
     The sample suite is always kept out. A dataset that is there already and still fits is not made again.
     """
+    if click_context.invoked_subcommand is not None:
+        return
+    context = click_context.find_object(Context)
+    if context is None:
+        raise click.UsageError("no context")
+    arguments = SynthArguments(held_out=_absolute(held_out), pairs=_absolute(pairs))
     if background:
-        arguments = SynthArguments(held_out=tuple(str(path.absolute()) for path in held_out))
         enqueue(context, "synth", collection, msgspec.structs.asdict(arguments), as_json=as_json)
         return
-    manifest, is_new = _synthesize(context, collection, held_out)
+    manifest, is_new = _synthesize(context, collection, arguments)
     if as_json:
         print_json(manifest)
         return
     made = "made" if is_new else "is there already"
     click.echo(f"dataset {manifest.id} {made}: {manifest.example_count} examples")
-    for name, count in sorted(manifest.recipes.items()):
-        click.echo(f"  {count:5}  {name}")
-    for reason, count in sorted(manifest.rejected.items()):
-        click.echo(f"  {count:5}  rejected: {reason}")
+    _show_counts(manifest)
     click.echo(f"chunks with an example: {manifest.covered_chunk_share:.0%}")
     click.echo(f"next: deskmate train --collection {collection}")
+
+
+@synth.command("report")
+@_collection
+@click.option("--dataset", "name", default="", help="Beginning of a dataset's id; the current one if none.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Where the page goes.")
+@pass_context
+def report(context: Context, collection: str, name: str, output: Path | None) -> None:
+    """Write a page about a dataset: counts, rejects by reason, coverage, and 50 random rows to read."""
+    from training.dataset import find_dataset, read_rejects, read_rows
+    from training.synth_page import render_page
+
+    folder = context.home.collection(collection) / "datasets"
+    manifest = find_dataset(folder, collection, name)
+    page = render_page(manifest, read_rows(folder, manifest), read_rejects(folder, manifest))
+    target = output or context.home.runs / f"synth-{manifest.id}.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, "utf-8")
+    click.echo(f"page: {target}")
+
+
+@synth.command("recipes")
+@_as_json
+def recipes(*, as_json: bool) -> None:
+    """List the recipes that ship; name them in [synth] recipes."""
+    from training.recipes.recipe import load_recipe, shipped_recipes
+
+    found = [load_recipe(name) for name in shipped_recipes()]
+    if as_json:
+        print_json(found)
+        return
+    for recipe in found:
+        click.echo(f"{recipe.name:14} {recipe.version:2}  up to {recipe.count:4}  {recipe.about}")
 
 
 class SynthArguments(Record, frozen=True, kw_only=True):
     """Arguments of a job ``synth``; the paths are absolute."""
 
     held_out: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
 
 
 def synth_job(context: Context, job: Job) -> Outcome:
     """Do the work of a job ``synth``."""
     arguments = msgspec.convert(job.arguments, SynthArguments)
-    manifest, is_new = _synthesize(context, job.collection, [Path(path) for path in arguments.held_out])
+    manifest, is_new = _synthesize(context, job.collection, arguments)
     return Outcome(result={"is_new": is_new, "manifest": msgspec.to_builtins(manifest)})
 
 
-def _synthesize(context: Context, collection: str, held_out: Sequence[Path]) -> tuple[DatasetManifest, bool]:
+def _absolute(paths: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(str(path.absolute()) for path in paths)
+
+
+def _show_counts(manifest: DatasetManifest) -> None:
+    for name, count in sorted(manifest.recipes.items()):
+        click.echo(f"  {count:5}  {name}")
+    for reason, count in sorted(manifest.rejected.items()):
+        click.echo(f"  {count:5}  rejected: {reason}")
+    for note in manifest.notes:
+        click.echo(f"  note: {note}")
+
+
+def _synthesize(context: Context, collection: str, arguments: SynthArguments) -> tuple[DatasetManifest, bool]:
+    from eval.suite_making import held_out_cases, held_out_documents
     from eval.suites import load_suite, sample_suite_path
-    from training.synthesis import synthesize
+    from training.sources import read_given_pairs
+    from training.synthesis import Extras, synthesize
 
     resources = context.resources
-    cases = [case for path in (sample_suite_path(), *held_out) for case in load_suite(path)]
+    suites = (sample_suite_path(), *map(Path, arguments.held_out))
+    given = read_given_pairs([Path(path) for path in arguments.pairs])
+    folder = context.home.collection(collection)
     return synthesize(
         collection,
-        context.home.collection(collection) / "datasets",
+        folder / "datasets",
         resources.searcher(collection),
         lambda: resources.engine,
         context.settings,
         context.progress(),
-        held_out=cases,
+        held_out=[*(case for path in suites for case in load_suite(path)), *held_out_cases(folder)],
+        extras=Extras(
+            given=given, teacher_source=_teacher_source(context), left_out=held_out_documents(folder)
+        ),
     )
+
+
+def _teacher_source(context: Context) -> Callable[[], Engine] | None:
+    """Return what opens the teacher that the settings name, None where it is the engine itself."""
+    teacher = context.settings.teacher
+    if teacher.kind == "base":
+        return None
+    from assistant.engine.registry import load_engine
+
+    engine = msgspec.structs.replace(
+        context.settings.engine,
+        kind=teacher.kind,
+        base_model=teacher.base_model or context.settings.engine.base_model,
+        url=teacher.url,
+        batch_size=teacher.batch_size,
+        timeout_seconds=teacher.timeout_seconds,
+    )
+    settings = msgspec.structs.replace(context.settings, engine=engine)
+    opened: list[Engine] = []
+
+    def open_once() -> Engine:
+        if not opened:
+            opened.append(load_engine(settings, context.home))
+        return opened[0]
+
+    return open_once

@@ -1,4 +1,4 @@
-"""``deskmate train``: a LoRA adapter from a collection's dataset."""
+"""``deskmate train``: an adapter from a collection's dataset, runs compared, a grid of settings tried."""
 
 from __future__ import annotations
 
@@ -10,34 +10,144 @@ import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.cli.jobs import background_option, enqueue
-from assistant.core.errors import InputError
+from assistant.core.errors import DeskmateError, InputError
 from assistant.core.records import Example
+from assistant.core.settings import ENVIRONMENT_PREFIX, Settings, load_settings
 from assistant.jobs.records import Job, Outcome
 from assistant.store.documents import Documents
 from assistant.store.history import History
 
 if TYPE_CHECKING:
     from assistant.store.adapters import Adapter
-    from training.lora import TrainReport
+    from training.dataset import DatasetManifest
+    from training.processes import Processes
+    from training.session import TrainReport
+    from training.sweeping import Combination, Trial
+
+collection_option = click.option(
+    "--collection", default="default", show_default=True, help="Name of the collection."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.command()
-@click.option("--collection", default="default", show_default=True, help="Name of the collection.")
+@click.group(invoke_without_command=True)
+@collection_option
 @background_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@pass_context
-def train(context: Context, collection: str, *, background: bool, as_json: bool) -> None:
+@json_option
+@click.pass_context
+def train(ctx: click.Context, collection: str, *, background: bool, as_json: bool) -> None:
     """Tune a LoRA adapter on the collection's instruction data and serve it from then on.
 
     Stopped midway, the same command goes on from the last checkpoint; finished, it does nothing.
     """
+    if ctx.invoked_subcommand is not None:
+        return
+    context = ctx.find_object(Context)
+    assert context is not None  # noqa: S101 - set by the top-level group
     if background:
         enqueue(context, "train", collection, {}, as_json=as_json)
         return
-    adapter, report = _train(context, collection)
+    from training.processes import open_processes
+
+    processes = open_processes()
+    try:
+        adapter, report = _train(context, collection, context.settings, processes)
+    finally:
+        processes.close()
+    if not processes.is_main:
+        return
     if as_json:
         print_json({"adapter": adapter, "report": report})
         return
+    _show(adapter, report, collection)
+
+
+@train.command()
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@json_option
+@pass_context
+def compare(context: Context, first: str, second: str, *, as_json: bool) -> None:
+    """Show which settings differ between two finished runs, and what came of them."""
+    from training.comparing import compare_runs
+
+    found = compare_runs(context.home.runs, first, second)
+    if as_json:
+        print_json(found)
+        return
+    for title, rows in (("what differs", found.settings), ("what came out", found.metrics)):
+        click.echo(f"{title:28} {found.runs[0]:>26} {found.runs[1]:>26}")
+        for key, (left, right) in rows.items():
+            click.echo(f"  {key:26} {_cell(left):>26} {_cell(right):>26}")
+
+
+@train.command()
+@collection_option
+@click.option(
+    "--grid",
+    "texts",
+    multiple=True,
+    required=True,
+    metavar="train.KEY=VALUE,VALUE",
+    help="Values to try; several options make all combinations.",
+)
+@json_option
+@pass_context
+def sweep(context: Context, collection: str, texts: tuple[str, ...], *, as_json: bool) -> None:
+    """Train a small grid of settings and rank them by their answers to held-out examples.
+
+    None of them is served; the command to serve the best one is printed. Stopped midway, the same
+    command goes on.
+    """
+    from training.sweeping import combinations, parse_grid, run_sweep
+
+    grid = parse_grid(texts)
+    wanted = {_key(tried): _settings(context, tried) for tried in combinations(grid)}  # all checked first
+    trials = run_sweep(grid, lambda tried: _try(context, collection, tried, wanted[_key(tried)]))
+    if as_json:
+        print_json({"trials": trials})
+    else:
+        _show_trials(trials, collection)
+
+
+def train_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``train``."""
+    adapter, report = _train(context, job.collection, context.settings)
+    return Outcome(result={"adapter": msgspec.to_builtins(adapter), "report": msgspec.to_builtins(report)})
+
+
+def _train(
+    context: Context,
+    collection: str,
+    settings: Settings,
+    processes: Processes | None = None,
+    *,
+    is_served: bool = True,
+) -> tuple[Adapter, TrainReport | None]:
+    from training.adapters import train_collection
+
+    manifest, examples = _read_dataset(context, collection)
+    return train_collection(
+        manifest,
+        examples,
+        context.home,
+        settings,
+        context.resources.database,
+        context.progress(),
+        processes=processes,
+        is_served=is_served,
+    )
+
+
+def _read_dataset(context: Context, collection: str) -> tuple[DatasetManifest, list[Example]]:
+    from training.dataset import read_examples
+
+    manifest, examples = read_examples(context.home.collection(collection) / "datasets", collection)
+    _refuse_removed(context, collection, examples)
+    return manifest, examples
+
+
+def _show(adapter: Adapter, report: TrainReport | None, collection: str) -> None:
     if report is None:
         click.echo(f"adapter {adapter.name} is there already")
     else:
@@ -45,25 +155,63 @@ def train(context: Context, collection: str, *, background: bool, as_json: bool)
             f"adapter {adapter.name}: {report.steps} steps over {report.examples} examples in "
             f"{report.seconds:.0f} s, loss {report.first_loss:.2f} → {report.last_loss:.2f}"
         )
+        click.echo(f"{report.tokens_per_second:.0f} tokens/s, peak {report.peak_mebibytes} MiB")
+    if report is not None and report.validation_score is not None:
+        early = ", stopped early" if report.stopped_early else ""
+        click.echo(f"held-out answers score {report.validation_score:.2f}{early}")
     click.echo(f"folder: {adapter.folder}")
-    click.echo(f"next: deskmate eval --collection {collection}")
+    if adapter.is_active:
+        click.echo(f"next: deskmate eval --collection {collection}")
+    else:
+        click.echo("not served: the engines serve plain LoRA; this method's adapter can be loaded with PEFT")
 
 
-def train_job(context: Context, job: Job) -> Outcome:
-    """Do the work of a job ``train``."""
-    adapter, report = _train(context, job.collection)
-    return Outcome(result={"adapter": msgspec.to_builtins(adapter), "report": msgspec.to_builtins(report)})
+def _settings(context: Context, tried: Combination) -> Settings:
+    from training.sweeping import VALIDATION_EXAMPLES
+
+    named = {ENVIRONMENT_PREFIX + key.replace(".", "__").upper(): value for key, value in tried.items()}
+    settings = load_settings(context.files, {**context.environment, **named}, context.flags).settings
+    if settings.train.validation_examples:
+        return settings
+    asked = msgspec.structs.replace(settings.train, validation_examples=VALIDATION_EXAMPLES)
+    return msgspec.structs.replace(settings, train=asked)
 
 
-def _train(context: Context, collection: str) -> tuple[Adapter, TrainReport | None]:
-    from training.adapters import train_collection
-    from training.dataset import read_examples
+def _try(context: Context, collection: str, tried: Combination, settings: Settings) -> Trial:
+    from training.adapters import read_card
+    from training.sweeping import Trial
 
-    manifest, examples = read_examples(context.home.collection(collection) / "datasets", collection)
-    _refuse_removed(context, collection, examples)
-    return train_collection(
-        manifest, examples, context.home, context.settings, context.resources.database, context.progress()
-    )
+    context.console.print(f"trying {', '.join(f'{k} = {v}' for k, v in tried.items())}")
+    shown = tried | {"train.validation_examples": str(settings.train.validation_examples)}
+    try:
+        adapter, report = _train(context, collection, settings, is_served=False)
+    except DeskmateError as error:
+        return Trial(settings=shown, error=error.message)
+    return Trial(settings=shown, adapter=adapter.name, report=report or read_card(adapter.folder).metrics)
+
+
+def _show_trials(trials: list[Trial], collection: str) -> None:
+    click.echo("  score  last loss  seconds  settings")
+    for trial in trials:
+        shown = ", ".join(f"{key} = {value}" for key, value in trial.settings.items())
+        if trial.report is None:
+            click.echo(f"  failed: {shown}: {trial.error}")
+            continue
+        report = trial.report
+        click.echo(f"  {trial.score:5.2f} {report.last_loss:10.2f} {report.seconds:8.0f}  {shown}")
+    if trials and trials[0].report is not None:
+        flags = " ".join(f"--set {key}={value}" for key, value in trials[0].settings.items())
+        click.echo(f"next: deskmate {flags} train --collection {collection}")
+
+
+def _key(tried: Combination) -> str:
+    return repr(sorted(tried.items()))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "–" if value is None else str(value)[:26]
 
 
 def _refuse_removed(context: Context, collection: str, examples: Iterable[Example]) -> None:

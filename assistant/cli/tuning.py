@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pass_context
 def tune(context: Context, collection: str, suite: Path | None, *, as_json: bool) -> None:
     """Measure ways to rank on a suite's questions and use the weight that wins; without one, only measure."""
-    from indexing.embedding import load_embedder
+    from indexing.embedders import Embedders
     from indexing.opening import open_snapshot
     from indexing.snapshots import open_current
     from indexing.tuning import tune as measure
@@ -31,7 +31,7 @@ def tune(context: Context, collection: str, suite: Path | None, *, as_json: bool
 
     folder = context.home.collection(collection)
     open_current(folder)  # says that there is no index before a model is loaded
-    embedder = load_embedder(context.settings, context.home)
+    embedder = Embedders(context.settings, context.home).of(collection)
     snapshot = open_snapshot(folder, embedder)
     asked = _questions(suite, snapshot.corpus) if suite else []
     tuning = measure(snapshot, embedder, context.settings.search, asked)

@@ -24,7 +24,9 @@ JobFunction = Callable[[Context, Job], Outcome]
 # kind → "module:function"; imported when a job of that kind is run
 KINDS: dict[JobKind, str] = {
     "index.add": "assistant.cli.index:add_job",
+    "index.sync": "assistant.cli.sync:sync_job",
     "index.rebuild": "assistant.cli.index:rebuild_job",
+    "index.compact": "assistant.cli.compaction:compact_job",
     "synth": "assistant.cli.synth:synth_job",
     "train": "assistant.cli.train:train_job",
     "eval": "assistant.cli.evaluate:evaluate_job",

@@ -21,14 +21,19 @@ class Home:
     ``workers/`` locks of the running workers.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, database_url: str | None = None) -> None:
         self.root = root
+        self._database_url = database_url
 
     @classmethod
     def from_environment(cls) -> Home:
-        """Return the home that ``DESKMATE_HOME`` names, else the platform's."""
+        """Return the home that ``DESKMATE_HOME`` names, else the platform's.
+
+        ``DESKMATE_DATABASE_URL`` names another database than the one in it.
+        """
         named = os.environ.get("DESKMATE_HOME")
-        return cls(Path(named).expanduser().resolve() if named else platformdirs.user_data_path("deskmate"))
+        root = Path(named).expanduser().resolve() if named else platformdirs.user_data_path("deskmate")
+        return cls(root, os.environ.get("DESKMATE_DATABASE_URL") or None)
 
     def make(self) -> Home:
         """Create the folder.
@@ -51,8 +56,8 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the default database."""
-        return f"sqlite:///{self.root / 'deskmate.sqlite3'}"
+        """SQLAlchemy URL of the database."""
+        return self._database_url or f"sqlite:///{self.root / 'deskmate.sqlite3'}"
 
     @property
     def adapters(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from assistant.core.boxes import Box
 from assistant.core.language import Language
 
 Arm = Literal["base", "rag", "ft", "rag+ft"]
@@ -15,6 +16,7 @@ ElementKind = Literal["title", "text", "list_item", "table", "code"]
 ElementOrigin = Literal["", "ticket", "dialogue"]
 ChunkKind = Literal["text", "table", "ticket", "dialogue"]
 Role = Literal["system", "user", "assistant"]
+Split = Literal["train", "valid", "test"]
 MetadataValue = str | tuple[str, ...]
 Metadata = dict[str, MetadataValue]
 Filters = Mapping[str, str | Sequence[str]]
@@ -36,6 +38,7 @@ class Element(Record, frozen=True, kw_only=True):
         origin: the whole ticket or dialogue that this block is; empty for a block of a text.
         starts_passage: its author set a border before it: a horizontal rule, an anchor.
         confidence: of text recognition, from 0 to 1; None for text that stands in the file.
+        box: where on the page it stands, where the format has places.
     """
 
     kind: ElementKind
@@ -46,6 +49,7 @@ class Element(Record, frozen=True, kw_only=True):
     origin: ElementOrigin = ""
     starts_passage: bool = False
     confidence: float | None = None
+    box: Box | None = None
 
 
 class ParsedDocument(Record, frozen=True, kw_only=True):
@@ -82,6 +86,7 @@ class Chunk(Record, frozen=True, kw_only=True):
         kind: what it was cut from.
         language: language of its text.
         confidence: of text recognition over what was recognised of it, None where nothing was.
+        box: around the blocks on its page that it was cut from, where the format has places.
     """
 
     id: str
@@ -94,6 +99,7 @@ class Chunk(Record, frozen=True, kw_only=True):
     kind: ChunkKind = "text"
     language: Language = "en"
     confidence: float | None = None
+    box: Box | None = None
 
 
 class Passage(Record, frozen=True, kw_only=True):
@@ -172,6 +178,8 @@ class Answer(Record, frozen=True, kw_only=True):
         language: of the answer.
         timings: seconds by stage: ``retrieve``, ``first_token``, ``total``.
         usage: tokens.
+        release: that it was made with, None where none was promoted.
+        is_extract: the engine could not be reached: the text quotes the best passages as they stand.
     """
 
     id: str
@@ -184,6 +192,8 @@ class Answer(Record, frozen=True, kw_only=True):
     language: Language
     timings: dict[str, float]
     usage: Usage = Usage()
+    release: str | None = None
+    is_extract: bool = False
 
 
 class Example(Record, frozen=True, kw_only=True):
@@ -197,6 +207,12 @@ class Example(Record, frozen=True, kw_only=True):
         chunk_ids: chunks that the answer stands on; empty for replay and unknown questions.
         documents: their documents.
         teacher: who wrote it: ``rules``, ``tickets`` or an engine's name.
+        versions: number of each document's version.
+        access: who may read what it was made from; empty for everybody.
+        recipe_version: version of the recipe's wording and rules.
+        weight: how much it counts against a generated example; real questions and corrections count more.
+        split: by document, so that no document stands in two of them.
+        scores: what the filters measured, such as ``support`` or ``round_trip_rank``.
     """
 
     id: str
@@ -206,6 +222,12 @@ class Example(Record, frozen=True, kw_only=True):
     chunk_ids: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     teacher: str = "rules"
+    versions: tuple[int, ...] = ()
+    access: tuple[str, ...] = ()
+    recipe_version: int = 1
+    weight: float = 1.0
+    split: Split = "train"
+    scores: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class Gold(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -216,12 +238,14 @@ class Gold(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         evidence: text that the right passage holds.
         page: page number, if known.
         heading: nearest heading, if known.
+        grade: how much the passage is worth against the case's other golds.
     """
 
     doc: str = ""
     evidence: str = ""
     page: int | None = None
     heading: str | None = None
+    grade: int = 1
 
 
 class Case(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -238,6 +262,7 @@ class Case(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         answerable: whether the documents hold the answer.
         history: turns before the question.
         paraphrases: other wordings of the question.
+        schema: JSON Schema that the answer's text is held to; None where it is free.
     """
 
     id: str
@@ -250,3 +275,4 @@ class Case(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     answerable: bool = True
     history: tuple[Message, ...] = ()
     paraphrases: tuple[str, ...] = ()
+    schema: dict[str, object] | None = None

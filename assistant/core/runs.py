@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +12,17 @@ import msgspec
 
 from assistant.core.jsonl import append_jsonl, write_json
 
-_PACKAGES = ("deskmate", "torch", "transformers", "peft", "faiss-cpu", "unstructured", "litestar")
+_PACKAGES = (
+    "deskmate",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "bitsandbytes",
+    "faiss-cpu",
+    "unstructured",
+    "litestar",
+)
 
 
 class Run:
@@ -24,8 +35,23 @@ class Run:
         self.folder = folder
 
     @classmethod
-    def start(cls, runs: Path, kind: str, name: str, settings: msgspec.Struct) -> Run:
-        """Make or reopen the folder ``runs/KIND-NAME``; the same name resumes the same run."""
+    def start(
+        cls,
+        runs: Path,
+        kind: str,
+        name: str,
+        settings: msgspec.Struct,
+        about: Mapping[str, object] | None = None,
+    ) -> Run:
+        """Make or reopen the folder ``runs/KIND-NAME``; the same name resumes the same run.
+
+        Args:
+            runs: folder of all runs.
+            kind: of the run.
+            name: among runs of its kind.
+            settings: that shape it.
+            about: what else shapes it, such as hashes.
+        """
         run = cls(runs / f"{kind}-{name}")
         run.folder.mkdir(parents=True, exist_ok=True)
         if not run.record_path.exists():
@@ -36,6 +62,7 @@ class Run:
                 "started": started,
                 "settings": settings,
                 "versions": versions(),
+                **(about or {}),
             }
             write_json(run.record_path, record)
         return run

@@ -13,6 +13,13 @@ import msgspec
 from msgspec import Meta
 
 from assistant.core.errors import SettingsError
+from assistant.core.settings_gate import GateSettings
+from assistant.core.settings_jobs import JobsSettings
+from assistant.core.settings_judge import JudgeSettings
+from assistant.core.settings_limits import LimitSettings
+from assistant.core.settings_sglang import SglangSettings
+from assistant.core.settings_synth import SynthSettings, TeacherSettings
+from assistant.core.settings_train import TrainSettings
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -55,8 +62,8 @@ class EmbedderSettings(Section, frozen=True, kw_only=True):
     """``[embedder]``: what makes embeddings.
 
     Attributes:
-        model: name from ``deskmate models list``, a sentence-transformers folder, or ``hashing``
-            (a fake for dry runs).
+        model: of new collections, others keep theirs: a name from ``deskmate models list``, a
+            sentence-transformers folder, or ``hashing`` (a fake for dry runs).
         dtype: of the weights in memory; ``auto`` takes bfloat16 where the processor has it.
         batch_size: chunks embedded together.
     """
@@ -157,6 +164,7 @@ class AnswerSettings(Section, frozen=True, kw_only=True):
             500 covered questions was turned away, and 8 in 10 of those to other documents.
         max_question_characters: longer questions are refused.
         history_turns: earlier turns that are kept.
+        when_engine_fails: ``refuse`` the question, or ``quote`` the best passages as they stand.
     """
 
     context_passages: Positive = 4
@@ -164,46 +172,7 @@ class AnswerSettings(Section, frozen=True, kw_only=True):
     evidence_threshold: Share = 0.3
     max_question_characters: Positive = 4000
     history_turns: Annotated[int, Meta(ge=0)] = 6
-
-
-class SynthSettings(Section, frozen=True, kw_only=True):
-    """``[synth]``: instruction data from the corpus.
-
-    Attributes:
-        teacher_questions: questions that the engine as teacher writes.
-        closed_book: questions without a context, spread over the chunks.
-        grounded_groups: contexts with several questions each.
-        replay: general instructions mixed in.
-        seed: of every random choice.
-    """
-
-    teacher_questions: Annotated[int, Meta(ge=0)] = 96
-    closed_book: Annotated[int, Meta(ge=0)] = 120
-    grounded_groups: Annotated[int, Meta(ge=0)] = 70
-    replay: Annotated[int, Meta(ge=0)] = 24
-    seed: int = 7
-
-
-class TrainSettings(Section, frozen=True, kw_only=True):
-    """``[train]``: LoRA.
-
-    Attributes:
-        rank: of the adapter.
-        alpha: its scale.
-        dropout: on the adapter's input.
-        learning_rate: peak, after warm-up; linear decay to zero.
-        epochs: passes over what is to be known by heart; each context is seen once.
-        step_tokens: most tokens of one optimiser step, a shared context not counted.
-        seed: of initialisation and order.
-    """
-
-    rank: Positive = 16
-    alpha: Positive = 32
-    dropout: Share = 0.0
-    learning_rate: Annotated[float, Meta(gt=0)] = 3e-4
-    epochs: Positive = 3
-    step_tokens: Positive = 448
-    seed: int = 7
+    when_engine_fails: Literal["refuse", "quote"] = "refuse"
 
 
 class EvalSettings(Section, frozen=True, kw_only=True):
@@ -213,11 +182,13 @@ class EvalSettings(Section, frozen=True, kw_only=True):
         bootstrap_samples: resamples of the paired bootstrap.
         seed: of the resampling.
         max_new_tokens: longest answer while measuring.
+        general: also ask general tasks, where a tuned and an untuned arm are asked; the gate wants it.
     """
 
     bootstrap_samples: Positive = 2000
     seed: int = 7
     max_new_tokens: Positive = 80
+    general: bool = True
 
 
 class ServiceSettings(Section, frozen=True, kw_only=True):
@@ -254,14 +225,20 @@ class Settings(Section, frozen=True, kw_only=True):
     """All settings; each section's defaults are complete."""
 
     engine: EngineSettings = EngineSettings()
+    sglang: SglangSettings = SglangSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     index: IndexSettings = IndexSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
     synth: SynthSettings = SynthSettings()
+    teacher: TeacherSettings = TeacherSettings()
+    judge: JudgeSettings = JudgeSettings()
     train: TrainSettings = TrainSettings()
     eval: EvalSettings = EvalSettings()
+    gate: GateSettings = GateSettings()
+    jobs: JobsSettings = JobsSettings()
     service: ServiceSettings = ServiceSettings()
+    limits: LimitSettings = LimitSettings()
     models: ModelsSettings = ModelsSettings()
 
 

@@ -10,6 +10,7 @@ from assistant.engine.tokenizing import ChatTokenizer
 
 _NEXT = "deskmate models prepare"
 _PROBE = "valve 12"
+_NO_WINDOW = 1 << 20
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 
 
@@ -32,16 +33,17 @@ class LoadedModel:
         self.tokenizer = ChatTokenizer(tokenizer)
         self.layer_count = len(layers)
         self.has_windows = "sliding_attention" in layers
-        self.window_tokens = int(config.max_position_embeddings)
+        self.window_tokens = _window_tokens(config)
         self.end_ids = _end_ids(model, tokenizer)
 
 
-def load_model(folder: Path, dtype: str) -> LoadedModel:
+def load_model(folder: Path, dtype: str, *, quantization: Any = None) -> LoadedModel:
     """Load a model and its tokenizer.
 
     Args:
         folder: config.json, *.safetensors and the tokenizer's files.
         dtype: ``bfloat16`` or ``float32``.
+        quantization: settings of transformers for weights of few bits, to be trained on.
 
     Raises:
         ModelError: naming the folder and the reason.
@@ -55,7 +57,7 @@ def load_model(folder: Path, dtype: str) -> LoadedModel:
         raise ModelError(f"model folder {folder}: config.json is missing", next_command=_NEXT)
     logging.disable_progress_bar()
     try:
-        model = _load_weights(folder, getattr(torch, dtype))
+        model = _load_weights(folder, getattr(torch, dtype), quantization)
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model folder {folder} cannot be loaded: {error}", next_command=_NEXT) from error
@@ -83,11 +85,15 @@ def _check_tokenizer(folder: Path, tokenizer: Any, vocabulary_size: int) -> None
         )
 
 
-def _load_weights(folder: Path, dtype: Any) -> Any:
+def _load_weights(folder: Path, dtype: Any, quantization: Any) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model, report = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, output_loading_info=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
+    if quantization is not None:
+        options |= {"quantization_config": quantization, "device_map": {"": device}}
+    model, report = AutoModelForCausalLM.from_pretrained(str(folder), **options)
     # transformers fills a missing tensor with random numbers and goes on
     missing = sorted(report["missing_keys"])
     if missing:
@@ -95,8 +101,15 @@ def _load_weights(folder: Path, dtype: Any) -> Any:
             f"model folder {folder}: {len(missing)} tensors are missing, first {missing[0]}",
             next_command=_NEXT,
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.eval().to(device)
+    return model.eval() if quantization is not None else model.eval().to(device)
+
+
+def _window_tokens(config: Any) -> int:
+    """Return the longest text that a model was made for; one without position embeddings has no limit."""
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        if getattr(config, name, None):
+            return int(getattr(config, name))
+    return _NO_WINDOW
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

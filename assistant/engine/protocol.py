@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from assistant.core.errors import EngineError
 from assistant.core.records import Message, Record, Usage
@@ -22,6 +22,8 @@ class GenerationRequest(Record, frozen=True, kw_only=True):
         top_p: nucleus, used above temperature 0.
         seed: of sampling; the same seed gives the same text on the same engine.
         stop: texts that end the generation; they are not part of the result.
+        json_schema: JSON Schema that the text must follow; only an engine that can constrain takes one.
+        logprobs: ask for the tokens' log-probabilities, where the engine offers them.
     """
 
     messages: tuple[Message, ...]
@@ -31,14 +33,17 @@ class GenerationRequest(Record, frozen=True, kw_only=True):
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    json_schema: dict[str, Any] | None = None
+    logprobs: bool = False
 
 
 class Completion(Record, frozen=True, kw_only=True):
-    """What was generated."""
+    """What was generated; ``logprobs`` holds one value a token where they were asked for and offered."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage
+    logprobs: tuple[float, ...] = ()
 
 
 class TextDelta(Record, frozen=True, kw_only=True):

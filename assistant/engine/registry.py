@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,10 +35,9 @@ def _local(settings: Settings, home: Home) -> Engine:
 
 
 def _sglang(settings: Settings, home: Home) -> Engine:
-    del home
-    from assistant.engine.sglang import SglangEngine
+    from assistant.engine.sglang import open_sglang
 
-    return SglangEngine(settings.engine, environment=os.environ)
+    return open_sglang(settings, home)
 
 
 def _scripted(settings: Settings, home: Home) -> Engine:

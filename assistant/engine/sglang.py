@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
-from assistant.core.errors import EngineError, EngineUnavailable, InputError, ModelError, NotFoundError
+from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable
+from assistant.core.home import Home
 from assistant.core.language import han_count
-from assistant.core.settings import EngineSettings
+from assistant.core.settings import EngineSettings, Settings
+from assistant.core.settings_sglang import SglangSettings
+from assistant.engine.canary import check_canary
 from assistant.engine.protocol import Completion, GenerationRequest, StreamEnd, TextDelta
-from assistant.engine.sglang_wire import error_of, read_completion, read_stream, request_body
+from assistant.engine.sglang_adapters import SglangAdapters
+from assistant.engine.sglang_home import ADMIN_KEY, API_KEY, Keys, SglangHome, find_keys
+from assistant.engine.sglang_http import ATTEMPTS, SglangHttp, check, pause, reason_of
+from assistant.engine.sglang_wire import UnknownAdapter, read_completion, read_stream, request_body
 from assistant.engine.streams import ClosingStream
 
-API_KEY = "DESKMATE_ENGINE_API_KEY"
-ADMIN_KEY = "DESKMATE_ENGINE_ADMIN_KEY"
-_CONNECT_SECONDS = 5.0
-_HEALTH_SECONDS = 2.0
-_ATTEMPTS = 3
-_PAUSE_SECONDS = 0.2
 _CHAT = "/v1/chat/completions"
 _LATIN_CHARACTERS_A_TOKEN = 3.5
+_COUNTS_KEPT = 4096
 
 Result = TypeVar("Result")
+
+
+def open_sglang(settings: Settings, home: Home, *, url: str | None = None) -> SglangEngine:
+    """Return a client of the server that the settings name, or of another one.
+
+    The keys come from the environment, else from those that ``deskmate engine start`` made.
+    """
+    keys = find_keys(SglangHome(home, settings.sglang), os.environ)
+    environment = {API_KEY: keys.user, ADMIN_KEY: keys.admin}
+    return SglangEngine(settings.engine, environment, settings.sglang, url=url)
 
 
 class SglangEngine:
@@ -35,21 +51,30 @@ class SglangEngine:
     Args:
         settings: of the engine; ``url`` names the server.
         environment: holds the keys, under ``DESKMATE_ENGINE_API_KEY`` and ``DESKMATE_ENGINE_ADMIN_KEY``.
+        sglang: of server and client.
+        url: of the server, in place of the settings'.
     """
 
-    def __init__(self, settings: EngineSettings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        environment: Mapping[str, str],
+        sglang: SglangSettings | None = None,
+        *,
+        url: str | None = None,
+    ) -> None:
+        own = sglang or SglangSettings()
         self._settings = settings
-        self._admin = _bearer(environment.get(ADMIN_KEY))
-        self._client = httpx.Client(
-            base_url=settings.url,
-            headers=_bearer(environment.get(API_KEY)),
-            timeout=httpx.Timeout(settings.timeout_seconds, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=settings.batch_size),
-            trust_env=False,  # the engine stands inside the house: no proxy of the environment
+        self._answer_seconds = own.answer_seconds
+        self._canary_key = f"sglang/{own.dtype}"
+        keys = Keys(user=environment.get(API_KEY, ""), admin=environment.get(ADMIN_KEY, ""))
+        self._http = SglangHttp(url or settings.url, keys, settings, own, self._on_trouble)
+        self._adapters = SglangAdapters(
+            self._http, own.loaded_adapters, self._check_canary, own.answer_seconds
         )
-        self._lock = threading.Lock()
-        self._served = ""
-        self._sources: dict[str, str] = {}
+        self._places = threading.BoundedSemaphore(settings.batch_size + settings.queue_limit)
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._counting = threading.Lock()
         self._counts_tokens = True
 
     @property
@@ -66,10 +91,11 @@ class SglangEngine:
             NotFoundError: a request names an adapter that is not loaded.
             EngineError: the server cannot be reached or failed.
         """
-        models = [self._model(request.adapter) for request in requests]
+        for adapter in {request.adapter for request in requests}:
+            self._adapters.model(adapter)
         pool = ThreadPoolExecutor(self._settings.batch_size, thread_name_prefix="deskmate-sglang")
         try:
-            return list(pool.map(self._complete_one, requests, models))
+            return list(pool.map(self._complete_one, requests))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -78,191 +104,162 @@ class SglangEngine:
 
         Raises:
             NotFoundError: the request names an adapter that is not loaded.
-            EngineBusy: the server turns the request away.
+            EngineBusy: the server turns the request away, or too many wait here already.
             EngineError: the server cannot be reached or failed.
         """
-        body = request_body(request, self._model(request.adapter), stream=True)
-        call = _StreamCall(lambda: self._open(body))
-        return ClosingStream(call.events(), call.close)
+        if not self._places.acquire(blocking=False):
+            raise EngineBusy(f"{self._settings.queue_limit} requests wait already; try later")
+        held = ExitStack()
+        held.callback(self._places.release)
+        try:
+            model = held.enter_context(self._adapters.use(request.adapter))
+            body = request_body(request, model, stream=True)
+            open_it = partial(self._http.open, _CHAT, body)
+            call = _StreamCall(self._http, partial(self._known, request.adapter, open_it), held)
+        except BaseException:
+            held.close()
+            raise
+        return ClosingStream(call.events(self._answer_seconds), call.close)
 
     def load_adapter(self, name: str, folder: str) -> None:
-        """Let the server load an adapter; loading the same folder again does nothing.
+        """Let the server hold an adapter from now on; loading the same folder again does nothing.
 
         Args:
             name: of the adapter.
             folder: as the server sees it.
 
         Raises:
-            ModelError: the server refuses the adapter, or the name is taken.
+            ModelError: the server refuses the adapter, its canary fails, or the name is taken.
+            EngineUnavailable: the server cannot be reached; it gets the adapter when it can.
         """
-        if not name or ":" in name:
-            raise InputError(f"{name!r} is no adapter name: it must not be empty or hold ':'")
-        with self._lock:
-            self._refresh()
-            known = self._sources.get(name)
-            if known == folder:
-                return
-            if known is not None:
-                raise ModelError(f"adapter name {name!r} stands for {known} already")
-            body = {"lora_name": name, "lora_path": folder}
-            response = self._send("POST", "/load_lora_adapter", body, headers=self._admin)
-            if response.status_code == httpx.codes.BAD_REQUEST:
-                raise ModelError(f"adapter {folder}: {error_of(response).message}")
-            _check(response)
-            self._sources[name] = folder
+        self._adapters.load(name, folder)
+
+    def unload_adapter(self, name: str) -> None:
+        """Let an adapter's requests end and take it from the server."""
+        self._adapters.unload(name)
 
     def adapters(self) -> tuple[str, ...]:
         """Return the names of the adapters that the server holds."""
-        with self._lock:
-            self._refresh()
-            return tuple(self._sources)
+        return self._adapters.names()
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text.
 
-        Where the server has no route for it, an estimate on the high side: a token for a Chinese
-        character and for 3.5 others.
+        Where the server has no route for it or cannot be reached, an estimate on the high side: a token for
+        a Chinese character and for 3.5 others.
         """
-        if self._counts_tokens:
-            response = self._send("POST", "/tokenize", {"model": self._model(None), "prompt": text})
-            if response.status_code == httpx.codes.OK:
-                count = response.json().get("count")
-                if isinstance(count, int):
-                    return count
-            self._counts_tokens = False
-        han = han_count(text)
-        return han + round((len(text) - han) / _LATIN_CHARACTERS_A_TOKEN)
+        with self._counting:
+            known = self._counts.get(text)
+            if known is not None:
+                self._counts.move_to_end(text)
+                return known
+        count = self._ask_count(text) if self._counts_tokens else None
+        if count is None:
+            han = han_count(text)
+            return han + round((len(text) - han) / _LATIN_CHARACTERS_A_TOKEN)
+        with self._counting:
+            self._counts[text] = count
+            if len(self._counts) > _COUNTS_KEPT:
+                self._counts.popitem(last=False)
+        return count
 
     def problems(self) -> tuple[str, ...]:
         """Return why the engine cannot answer now; empty when it is ready."""
-        if self._client.is_closed:
-            return ("the engine is closed",)
-        try:
-            response = self._client.get("/health", timeout=_HEALTH_SECONDS)
-        except httpx.HTTPError as error:
-            return (f"no engine answers at {self._settings.url}: {_reason(error)}",)
-        if response.status_code != httpx.codes.OK:
-            return (f"the engine at {self._settings.url} is not ready: {response.status_code}",)
-        return ()
+        problem = self._http.problem()
+        return (problem,) if problem else ()
 
     def close(self) -> None:
         """Close all connections, which ends running generations in the server."""
-        self._client.close()
+        self._http.close()
 
-    def _model(self, adapter: str | None) -> str:
-        """Return what selects base model or adapter.
+    def _on_trouble(self) -> None:
+        self._adapters.forget()
 
-        A name that the server does not know, a bare adapter's included, would silently get the base
-        model; so adapters are looked up here first.
-        """
-        with self._lock:
-            if not self._served or (adapter is not None and adapter not in self._sources):
-                self._refresh()
-            if adapter is None:
-                return self._served
-            if adapter not in self._sources:
-                known = ", ".join(self._sources) or "none"
-                raise NotFoundError(f"adapter {adapter!r} is not loaded; loaded: {known}")
-            return f"{self._served}:{adapter}"
-
-    def _refresh(self) -> None:
-        response = self._send("GET", "/v1/models")
-        _check(response)
+    def _ask_count(self, text: str) -> int | None:
         try:
-            cards = response.json()["data"]
-            bases = [card["id"] for card in cards if not card.get("parent")]
-            adapters = {card["id"]: card.get("root") or "" for card in cards if card.get("parent")}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"{self._settings.url} does not list its models as SGLang does") from error
-        if not bases:
-            raise EngineError(f"{self._settings.url} serves no base model")
-        self._served, self._sources = bases[0], adapters
+            body = {"model": self._adapters.model(None), "prompt": text}
+            response = self._http.send("POST", "/tokenize", body)
+        except EngineUnavailable:
+            return None
+        if response.status_code == httpx.codes.OK:
+            count = response.json().get("count")
+            if isinstance(count, int):
+                return count
+        self._counts_tokens = False
+        return None
 
-    def _complete_one(self, request: GenerationRequest, model: str) -> Completion:
-        response = self._send("POST", _CHAT, request_body(request, model, stream=False))
-        _check(response)
+    def _complete_one(self, request: GenerationRequest) -> Completion:
+        with self._adapters.use(request.adapter) as model:
+            return self._known(request.adapter, partial(self._complete_as, request, model))
+
+    def _complete_as(self, request: GenerationRequest, model: str) -> Completion:
+        response = self._http.send("POST", _CHAT, request_body(request, model, stream=False))
+        check(response)
         return read_completion(response.content)
 
-    def _open(self, body: dict[str, Any]) -> httpx.Response:
-        request = self._client.build_request("POST", _CHAT, json=body)
-        response = self._attempt(lambda: self._client.send(request, stream=True))
-        if response.status_code != httpx.codes.OK:
-            try:
-                response.read()
-                _check(response)
-            finally:
-                response.close()
-        return response
+    def _known(self, adapter: str | None, ask: Callable[[], Result]) -> Result:
+        """Ask; once more where the server, started anew, knows nothing of the adapter yet."""
+        try:
+            return ask()
+        except UnknownAdapter:
+            self._adapters.forget()
+            self._adapters.model(adapter)
+            return ask()
 
-    def _send(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> httpx.Response:
-        return self._attempt(lambda: self._client.request(method, path, json=body, headers=headers))
+    def _check_canary(self, name: str, folder: Path, model: str) -> None:
+        if not folder.is_dir():
+            return  # the server sees a disk that this process does not
+        base = model.rpartition(":")[0]
 
-    def _attempt(self, send: Callable[[], Result]) -> Result:
-        """Try again where a connection broke before anything was answered."""
-        if self._client.is_closed:
-            raise EngineUnavailable("the engine is closed")
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return send()
-            except (httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError) as error:
-                if attempt == _ATTEMPTS:
-                    raise self._unavailable(error) from error
-                time.sleep(_PAUSE_SECONDS * attempt)
-            except httpx.HTTPError as error:
-                raise self._unavailable(error) from error
-        raise AssertionError("every attempt returns or raises")
+        def complete(requests: Sequence[GenerationRequest]) -> list[Completion]:
+            return [self._complete_as(request, model if request.adapter else base) for request in requests]
 
-    def _unavailable(self, error: httpx.HTTPError) -> EngineUnavailable:
-        return EngineUnavailable(
-            f"no engine answers at {self._settings.url}: {_reason(error)}", next_command="deskmate doctor"
-        )
+        check_canary(name, folder, self._canary_key, complete)
 
 
 class _StreamCall:
     """One streamed request; opened again if its connection breaks before the first token.
 
     Args:
+        http: the connection.
         connect: sends the request and returns the open response.
+        held: freed when the stream ends.
     """
 
-    def __init__(self, connect: Callable[[], httpx.Response]) -> None:
+    def __init__(self, http: SglangHttp, connect: Callable[[], httpx.Response], held: ExitStack) -> None:
+        self._http = http
         self._connect = connect
+        self._held = held
         self._response = connect()
 
-    def events(self) -> Iterator[TextDelta | StreamEnd]:
+    def events(self, longest_seconds: float) -> Iterator[TextDelta | StreamEnd]:
         """Yield the events."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            has_begun = False
-            try:
-                for event in read_stream(self._response.iter_bytes()):
-                    has_begun = True
-                    yield event
-            except httpx.TimeoutException as error:
-                raise EngineError("the engine sent no token in time") from error
-            except httpx.HTTPError as error:
-                if has_begun or attempt == _ATTEMPTS:
-                    raise EngineError(f"the engine's stream broke off: {_reason(error)}") from error
-            else:
-                return
-            finally:
-                self.close()
-            self._response = self._connect()
+        until = time.monotonic() + longest_seconds
+        try:
+            for attempt in range(1, ATTEMPTS + 1):
+                has_begun = False
+                try:
+                    for event in read_stream(self._response.iter_bytes()):
+                        has_begun = True
+                        yield event
+                        if time.monotonic() > until:
+                            raise EngineError(f"the answer takes longer than {longest_seconds:.0f} s")
+                except httpx.TimeoutException as error:
+                    self._http.broke_off(error)
+                    raise EngineError("the engine sent no token in time") from error
+                except httpx.HTTPError as error:
+                    self._http.broke_off(error)
+                    if has_begun or attempt == ATTEMPTS:
+                        raise EngineError(f"the engine's stream broke off: {reason_of(error)}") from error
+                else:
+                    return
+                self._response.close()
+                pause(attempt)
+                self._response = self._connect()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the connection, which ends the generation in the server."""
         self._response.close()
-
-
-def _check(response: httpx.Response) -> None:
-    if response.status_code != httpx.codes.OK:
-        raise error_of(response)
-
-
-def _bearer(key: str | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__
+        self._held.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,18 +24,34 @@ from assistant.engine.protocol import (
 _DATA = b"data:"
 _DONE = b"[DONE]"
 _REASONS: dict[str, FinishReason] = {"length": "length", "abort": "cancelled"}
+_NOT_LOADED = re.compile(
+    r"lora.*(never been loaded|not (loaded|found|registered))", re.IGNORECASE | re.DOTALL
+)
 _BUSY = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
 _REFUSED = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+
+
+class UnknownAdapter(EngineError):
+    """The server holds no adapter of the name that was asked for."""
 
 
 class _Text(msgspec.Struct, frozen=True):
     content: str | None = None
 
 
+class _Logprob(msgspec.Struct, frozen=True):
+    logprob: float = 0.0
+
+
+class _Logprobs(msgspec.Struct, frozen=True):
+    content: list[_Logprob] | None = None
+
+
 class _Choice(msgspec.Struct, frozen=True):
     message: _Text = _Text()
     delta: _Text = _Text()
     finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
 
 
 class _Usage(msgspec.Struct, frozen=True):
@@ -64,6 +81,11 @@ def request_body(request: GenerationRequest, model: str, *, stream: bool) -> dic
         body["seed"] = request.seed
     if request.stop:
         body["stop"] = list(request.stop)
+    if request.json_schema is not None:
+        shape = {"name": "answer", "schema": request.json_schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": shape}
+    if request.logprobs:
+        body["logprobs"] = True
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
@@ -79,8 +101,12 @@ def read_completion(content: bytes) -> Completion:
     if not reply.choices:
         raise EngineError("the engine's reply holds no choice")
     choice = reply.choices[0]
+    tokens = (choice.logprobs.content if choice.logprobs else None) or []
     return Completion(
-        text=choice.message.content or "", finish_reason=_reason(choice), usage=_usage(reply.usage)
+        text=choice.message.content or "",
+        finish_reason=_reason(choice),
+        usage=_usage(reply.usage),
+        logprobs=tuple(token.logprob for token in tokens),
     )
 
 
@@ -123,6 +149,8 @@ def error_of(response: httpx.Response) -> EngineError:
         )
     if "context length" in message or "maximum allowed length" in message:
         return PromptTooLong(message)
+    if response.status_code == httpx.codes.BAD_REQUEST and _NOT_LOADED.search(message):
+        return UnknownAdapter(f"the engine answers 400: {message}")
     return EngineError(f"the engine answers {response.status_code}: {message}")
 
 

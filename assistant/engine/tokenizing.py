@@ -44,6 +44,10 @@ class ChatTokenizer:
         text = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
+    def spell(self, ids: list[int]) -> str:
+        """Return the text of token ids with the markers of turns, as the model sees it."""
+        return str(self._tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+
     def _plain(self, content: str) -> str:
         """Break the template's markers, so that a question or a document cannot open a turn of its own."""
         for marker in self._markers:

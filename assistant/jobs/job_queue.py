@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.home import Home
 from assistant.core.ids import random_id
+from assistant.core.settings_jobs import JobsSettings
 from assistant.jobs.presence import Presence
 from assistant.jobs.records import ENDED, Job, JobError, JobKind, JobStage, JobState, Outcome
 from assistant.store.database import Database
@@ -39,13 +40,21 @@ class JobQueue:
         database: the rows.
         home: data folder, for the locks that tell which workers live.
         clock: seconds since 1970; those of several machines must agree within the lease of 30 s.
+        keeping: which ended jobs are kept.
     """
 
-    def __init__(self, database: Database, home: Home, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        home: Home,
+        clock: Callable[[], float] = time.time,
+        keeping: JobsSettings | None = None,
+    ) -> None:
         self._database = database
         self._home = home
         self.presence = Presence(home.workers)
         self._clock = clock
+        self.keeping = keeping or JobsSettings()
 
     def enqueue(
         self,
@@ -76,10 +85,33 @@ class JobQueue:
             stages=[],
             created=self._now(),
         )
+        self.prune()
         with self._database.write() as session:
             session.add(row)
             session.flush()
             return _job(row)
+
+    def prune(self) -> int:
+        """Forget ended jobs that are too old or too many, and return how many."""
+        with self._database.read() as session:
+            old = self._too_old(session)
+            if not session.scalar(select(func.count()).where(old)):  # a look costs no write lock
+                return 0
+        with self._database.write() as session:
+            gone = session.scalars(delete(JobRow).where(self._too_old(session)).returning(JobRow.number))
+            return len(gone.all())
+
+    def _too_old(self, session: Session) -> ColumnElement[bool]:
+        ended = JobRow.state.in_(ENDED)
+        first = session.scalar(
+            select(JobRow.number)
+            .where(ended)
+            .order_by(JobRow.number.desc())
+            .offset(self.keeping.kept)
+            .limit(1)
+        )
+        day = _stamp(self._clock() - timedelta(days=self.keeping.kept_days).total_seconds())
+        return ended & or_(JobRow.number <= (first or 0), JobRow.finished < day)
 
     def jobs(
         self, collection: str | None = None, state: JobState | None = None, limit: int = _SHOWN
@@ -100,7 +132,7 @@ class JobQueue:
             NotFoundError: there is none.
         """
         with self._database.read() as session:
-            return _job(_find(session, job_id))
+            return _job(self._find(session, job_id))
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a queued job at once; ask a running one to end at its next step.
@@ -111,7 +143,7 @@ class JobQueue:
         """
         self.free_lost()
         with self._database.write() as session:
-            row = _find(session, job_id)
+            row = self._find(session, job_id)
             if row.state in ENDED:
                 raise InputError(f"job {job_id} has ended already: {row.state.replace('_', ' ')}")
             if row.state == "running":
@@ -129,7 +161,7 @@ class JobQueue:
         """
         self.free_lost()
         with self._database.write() as session:
-            row = _find(session, job_id)
+            row = self._find(session, job_id)
             if row.state not in ENDED or row.state == "succeeded":
                 raise InputError(
                     f"job {job_id} is {row.state}; only a failed or cancelled one can be retried"
@@ -237,6 +269,16 @@ class JobQueue:
     def _end(self, row: JobRow, state: JobState) -> None:
         row.state, row.is_cancelling, row.finished = state, False, self._now()
 
+    def _find(self, session: Session, job_id: str) -> JobRow:
+        row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
+        if row is None:
+            raise NotFoundError(
+                f"no job {job_id!r}; of ended ones the newest {self.keeping.kept} "
+                f"of {self.keeping.kept_days} days are kept",
+                next_command="deskmate jobs list",
+            )
+        return row
+
     def _next(self, session: Session) -> JobRow | None:
         other = aliased(JobRow)
         busy = select(other.number).where(other.collection == JobRow.collection, other.state == "running")
@@ -246,14 +288,11 @@ class JobQueue:
         return session.scalar(query.order_by(JobRow.number).limit(1).with_for_update(skip_locked=True))
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
+        return _stamp(self._clock())
 
 
-def _find(session: Session, job_id: str) -> JobRow:
-    row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
-    if row is None:
-        raise NotFoundError(f"no job {job_id!r}", next_command="deskmate jobs list")
-    return row
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _owned(session: Session, job: Job) -> JobRow | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from assistant.core.records import Record
 
-JobKind = Literal["index.add", "index.rebuild", "synth", "train", "eval"]
+JobKind = Literal["index.add", "index.sync", "index.rebuild", "index.compact", "synth", "train", "eval"]
 JobState = Literal["queued", "running", "succeeded", "partly_failed", "failed", "cancelled"]
 ENDED: tuple[JobState, ...] = ("succeeded", "partly_failed", "failed", "cancelled")
 

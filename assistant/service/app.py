@@ -1,30 +1,43 @@
 """The application: routes, guards, error answers and the life of what they need."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.handlers import ASGIRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from assistant.core.access import SCOPES
 from assistant.core.home import Home
 from assistant.core.settings import Settings
+from assistant.service.asking import Desk
+from assistant.service.auditing import Auditing
+from assistant.service.controllers.answers import AnswersController
 from assistant.service.controllers.chat import ChatController
+from assistant.service.controllers.collection import CollectionsController
+from assistant.service.controllers.conversations import ConversationsController
+from assistant.service.controllers.documents import DocumentsController
+from assistant.service.controllers.feedback import FeedbackController, HandoversController
 from assistant.service.controllers.health import HealthController
+from assistant.service.controllers.jobs import JobsController
+from assistant.service.controllers.keys import AuditController, KeysController
 from assistant.service.controllers.models import ModelsController
 from assistant.service.controllers.pages import PAGE_HEADERS, DocsPage, PagesController
 from assistant.service.controllers.search import SearchController
-from assistant.service.guards import (
-    LocalHosts,
-    check_exposure,
-    check_same_site,
-    is_loopback,
-    make_key_guard,
-)
+from assistant.service.controllers.usage import EmbeddingsController, MetricsController, UsageController
+from assistant.service.door import Authentication, Door, check_scope, give_caller
+from assistant.service.guards import LocalHosts, check_exposure, check_same_site, is_loopback
 from assistant.service.home_pipelines import HomePipelines
+from assistant.service.idempotency import IdempotentPosts
+from assistant.service.kept import Kept
+from assistant.service.limits import Buckets, Limits
+from assistant.service.mcp_tools import McpTools, has_mcp, make_mcp
+from assistant.service.metrics import Measuring, Metrics
 from assistant.service.problems import PROBLEM_HANDLERS
+from assistant.service.request_ids import RequestIds, answer_with_id
 from assistant.service.wiring import PipelineSource, Service
 
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -44,29 +57,44 @@ def create_app(
         pipelines: where pipelines come from; the data folder if absent.
 
     Raises:
-        InputError: others could reach the service and no API key is set.
+        InputError: others could reach the service and there is no API key.
     """
     settings = settings or Settings()
-    check_exposure(settings.service)
-    source = pipelines or HomePipelines(home or Home.from_environment(), settings)
-    service = Service(settings, source)
+    home = home or Home.from_environment()
+    kept = Kept(home)
+    check_exposure(settings.service, kept.has_keys)
+    service = Service(settings, pipelines or HomePipelines(home, settings))
+    metrics = Metrics()
+    door = Door(settings.service, kept)
+    desk = Desk(service, kept, metrics)
+    given: dict[str, object] = {
+        "service": service,
+        "kept": kept,
+        "metrics": metrics,
+        "door": door,
+        "desk": desk,
+    }
+
+    extra, running = _mcp(service, desk, kept)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncGenerator[None, None]:
-        async with service.running():
-            yield
+        try:
+            async with service.running(), running:
+                yield
+        finally:
+            kept.close()
 
-    guarded = Router(
-        "/",
-        guards=[check_same_site, make_key_guard(settings.service)],
-        route_handlers=[ChatController, ModelsController, SearchController],
-        security=[{"apiKey": []}] if settings.service.api_key_sha256 else None,
-    )
-    return Litestar(
-        route_handlers=[guarded, HealthController, PagesController],
-        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+    app = Litestar(
+        route_handlers=[_guarded(settings, kept, door, extra), HealthController, PagesController],
+        dependencies={name: _provide(value) for name, value in given.items()},
         lifespan=[lifespan],
-        middleware=[LocalHosts()] if is_loopback(settings.service.host) else [],
+        middleware=[
+            Measuring(metrics),
+            RequestIds(),
+            *([LocalHosts()] if is_loopback(settings.service.host) else []),
+        ],
+        before_send=[answer_with_id],
         exception_handlers=PROBLEM_HANDLERS,
         response_headers=_HEADERS,
         request_max_body_size=settings.service.max_body_mebibytes << 20,
@@ -74,6 +102,73 @@ def create_app(
         logging_config=None,
         debug=False,
     )
+    check_routes(app)
+    return app
+
+
+def _mcp(
+    service: Service, desk: Desk, kept: Kept
+) -> tuple[list[ASGIRouteHandler], AbstractAsyncContextManager[None]]:
+    """Return the route of the MCP server and what runs it; neither where its extra is not installed."""
+    if not has_mcp():
+        return [], nullcontext()
+    route, running = make_mcp(McpTools(service, desk, kept), version("deskmate"))
+    return [route], running
+
+
+def _guarded(settings: Settings, kept: Kept, door: Door, extra: list[ASGIRouteHandler]) -> Router:
+    """Return the routes of the API, each of which needs a scope."""
+    limits = settings.limits
+    return Router(
+        "/",
+        guards=[check_same_site, check_scope],
+        middleware=[
+            Auditing(kept),
+            Authentication(door),
+            Limits(limits, Buckets()),
+            IdempotentPosts(kept, limits.idempotency_hours * 3600, limits.upload_mebibytes << 20),
+        ],
+        dependencies={"caller": Provide(give_caller, sync_to_thread=False)},
+        route_handlers=[
+            ChatController,
+            ModelsController,
+            SearchController,
+            AnswersController,
+            ConversationsController,
+            FeedbackController,
+            HandoversController,
+            CollectionsController,
+            Router(
+                "/",
+                route_handlers=[DocumentsController],
+                request_max_body_size=limits.upload_mebibytes << 20,
+            ),
+            JobsController,
+            UsageController,
+            EmbeddingsController,
+            MetricsController,
+            KeysController,
+            AuditController,
+            *extra,
+        ],
+        security=[{"apiKey": []}],
+    )
+
+
+def _provide(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+def check_routes(app: Litestar) -> None:
+    """Refuse a route of the API that names no scope: it would be found out only when it is asked for.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if route.path.startswith("/v1") and handler.opt.get("needs") not in SCOPES:
+                raise ValueError(f"{route.path} names no scope: opt={{'needs': …}}")
 
 
 def _openapi() -> OpenAPIConfig:

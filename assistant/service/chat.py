@@ -221,5 +221,11 @@ def _usage(answer: Answer) -> TokenUsage:
 
 def _facts(answer: Answer, text: str | None) -> AnswerFacts:
     return AnswerFacts(
-        answer_id=answer.id, arm=answer.arm, abstained=answer.abstained, timings=answer.timings, text=text
+        answer_id=answer.id,
+        arm=answer.arm,
+        abstained=answer.abstained,
+        timings=answer.timings,
+        text=text,
+        release=answer.release,
+        is_extract=answer.is_extract,
     )

@@ -1,16 +1,15 @@
-"""Who may ask: API keys, the Host header, requests that other web pages send."""
+"""Where the service may be reached: its address, the Host header, requests that other web pages send."""
 
-import hashlib
-import hmac
 import ipaddress
 import re
+from collections.abc import Callable
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
+from litestar.exceptions import HTTPException, PermissionDeniedException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Guard, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from assistant.core.errors import InputError
 from assistant.core.settings import ServiceSettings
@@ -34,11 +33,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_exposure(service: ServiceSettings) -> None:
+def check_exposure(service: ServiceSettings, has_keys: Callable[[], bool]) -> None:
     """Refuse to listen where others can reach the service without a key.
 
+    Args:
+        service: ``[service]``.
+        has_keys: tells whether there are keys in the database; asked only where that matters.
+
     Raises:
-        InputError: the host is no loopback address and no key is set, or a key's hash is none.
+        InputError: the host is no loopback address and there is no key, or a key's hash is none.
     """
     for digest in service.api_key_sha256:
         if not _SHA256.fullmatch(digest.lower()):
@@ -46,30 +49,12 @@ def check_exposure(service: ServiceSettings) -> None:
                 f"service.api_key_sha256 holds {digest[:12]!r}…, which is no SHA-256 in hex",
                 next_command=f"deskmate --set service.api_key_sha256={_HASH_A_KEY} serve",
             )
-    if not is_loopback(service.host) and not service.api_key_sha256:
+    if not is_loopback(service.host) and not service.api_key_sha256 and not has_keys():
         raise InputError(
-            f"host {service.host!r} can be reached from other machines and no API key is set: "
-            "choose a KEY and set service.api_key_sha256",
-            next_command=f"deskmate --set service.api_key_sha256={_HASH_A_KEY} serve --host {service.host}",
+            f"host {service.host!r} can be reached from other machines and no API key is set: make one, "
+            f"then run: deskmate serve --host {service.host}",
+            next_command="deskmate keys create NAME --role admin",
         )
-
-
-def make_key_guard(service: ServiceSettings) -> Guard:
-    """Return a guard that lets requests with a known API key pass, all where none is set."""
-    known = tuple(digest.lower() for digest in service.api_key_sha256)
-
-    def check_key(connection: AnyConnection, _handler: BaseRouteHandler) -> None:
-        if not known:
-            return
-        scheme, _, key = connection.headers.get("authorization", "").partition(" ")
-        # headers are read as Latin-1, one character a byte: this gives the bytes back
-        digest = hashlib.sha256(key.strip().encode("latin-1")).hexdigest()
-        # every hash is compared, so that the time taken says nothing about which one fits
-        matches = [hmac.compare_digest(digest, item) for item in known]
-        if scheme.lower() != "bearer" or not any(matches):
-            raise NotAuthorizedException("an API key is needed: Authorization: Bearer KEY")
-
-    return check_key
 
 
 def check_same_site(connection: AnyConnection, _handler: BaseRouteHandler) -> None:

@@ -1,16 +1,21 @@
 """Pipelines from the data folder."""
 
 import threading
+from collections.abc import Sequence
 
 from assistant.answering.opening import Resources
 from assistant.answering.pipeline import Pipeline
+from assistant.core.access import Caller
 from assistant.core.errors import EngineUnavailable
 from assistant.core.home import Home
 from assistant.core.records import Arm, Chunk
 from assistant.core.settings import Settings
+from assistant.service.access import readable
+from assistant.service.wiring import Embedded
 from assistant.store.adapters import Adapters
-from assistant.store.chunks import Chunks
 from assistant.store.documents import Documents
+from assistant.store.reading import Reading
+from assistant.store.releases import Releases
 
 
 class HomePipelines:
@@ -33,7 +38,9 @@ class HomePipelines:
     def arms(self, collection: str) -> tuple[Arm, ...]:
         """Return the arms of a collection: those with an adapter only where one is served."""
         with self._resources.database.read() as session:
-            has_adapter = Adapters(session).active(collection) is not None
+            release = Releases(session).active(collection)
+            adapter = release.content.adapter if release else Adapters(session).active(collection)
+            has_adapter = adapter is not None
         return ("base", "rag", "ft", "rag+ft") if has_adapter else ("base", "rag")
 
     def open(self, collection: str) -> Pipeline:
@@ -45,10 +52,27 @@ class HomePipelines:
             raise EngineUnavailable("the service stops")
         return pipeline
 
-    def chunk(self, chunk_id: str) -> Chunk | None:
-        """Return a chunk of a document that was not deleted."""
+    def stamp(self, collection: str) -> str:
+        """Return the served release's id, without one the served adapter's name."""
+        return self._resources.stamp(collection)
+
+    def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:
+        """Embed texts with the embedder of the collections."""
+        embedder = self._resources.embedder
+        vectors = embedder.embed_queries(texts) if are_queries else embedder.embed_passages(texts)
+        tokens = [min(len(embedder.tokenizer.encode(text).ids), embedder.max_tokens) for text in texts]
+        return Embedded(
+            model=embedder.name,
+            vectors=tuple(tuple(float(value) for value in vector) for vector in vectors),
+            token_count=sum(tokens),
+        )
+
+    def chunk(self, chunk_id: str, caller: Caller) -> Chunk | None:
+        """Return a chunk of a document that was not deleted and that the caller may read."""
         with self._resources.database.read() as session:
-            return Chunks(session).find(chunk_id)
+            found = Reading(session).chunks(chunk_id)
+        may = (row for row in found if caller.reads(row.collection) and readable(caller, row.metadata))
+        return next((row.chunk for row in may), None)
 
     def close(self) -> None:
         """Stop the engine and close the database."""

@@ -211,8 +211,13 @@ def _own_field_errors(error: DeskmateError) -> tuple[FieldError, ...]:
 
 
 def _headers(error: Exception, status: int) -> dict[str, str]:
-    if isinstance(error, EngineBusy | NotReady) or status == http.HTTPStatus.TOO_MANY_REQUESTS:
-        return {"Retry-After": str(RETRY_SECONDS)}
+    wait = getattr(error, "retry_after", None)
+    if (
+        wait
+        or isinstance(error, EngineBusy | EngineUnavailable)
+        or status == http.HTTPStatus.TOO_MANY_REQUESTS
+    ):
+        return {"Retry-After": str(wait or RETRY_SECONDS)}
     if isinstance(error, NotAuthorizedException):
         return {"WWW-Authenticate": 'Bearer realm="deskmate"'}
     return dict(error.headers or {}) if isinstance(error, HTTPException) else {}

@@ -150,6 +150,10 @@ class AnswerFacts(Schema, frozen=True, kw_only=True, omit_defaults=True):
         str | None,
         Meta(description="In a stream, the checked text where it differs from the pieces sent."),
     ] = None
+    release: Annotated[str | None, Meta(description="The release that it was made with.")] = None
+    is_extract: Annotated[
+        bool, Meta(description="The engine could not be reached: the text quotes passages as they stand.")
+    ] = False
 
 
 FinishReason = Literal["stop", "length"]

@@ -6,23 +6,33 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from assistant.answering.pipeline import Pipeline
+from assistant.core.access import Caller
 from assistant.core.errors import DeskmateError, EngineBusy, NotFoundError
-from assistant.core.records import Arm, Chunk
+from assistant.core.records import Arm, Chunk, Record
 from assistant.core.settings import Settings
 from assistant.service.problems import NotReady
 
 T = TypeVar("T")
 OPENING = "still opening"
 REOPEN_SECONDS = 5.0
+FOLLOW_SECONDS = 1.0
 CONCURRENT_LOOKUPS = 8
 _log = logging.getLogger(__name__)
+
+
+class Embedded(Record, frozen=True, kw_only=True):
+    """Embeddings: the embedder's name, one vector a text, and the tokens that were read."""
+
+    model: str
+    vectors: tuple[tuple[float, ...], ...]
+    token_count: int
 
 
 class PipelineSource(Protocol):
@@ -41,8 +51,14 @@ class PipelineSource(Protocol):
             DeskmateError: it cannot be opened.
         """
 
-    def chunk(self, chunk_id: str) -> Chunk | None:
-        """Return a chunk that may be read, None if there is none of that id."""
+    def stamp(self, collection: str) -> str:
+        """Return what changes when another release or adapter of a collection is to be served."""
+
+    def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:
+        """Return a unit vector for each text, as questions or as passages are embedded."""
+
+    def chunk(self, chunk_id: str, caller: Caller) -> Chunk | None:
+        """Return a chunk that the caller may read, None if there is none of that id."""
 
     def close(self) -> None:
         """Free what the source and its pipelines hold."""
@@ -63,8 +79,11 @@ class Service:
         self._lookups = anyio.CapacityLimiter(CONCURRENT_LOOKUPS)
         self._source = source
         self._open: dict[str, Pipeline] = {}
+        self._stamps: dict[str, str] = {}
+        self._refused: dict[str, tuple[str, float]] = {}
         self._opening = threading.Lock()
         self._reason: str | None = OPENING
+        self._admitted_count = 0
 
     @property
     def default_collection(self) -> str:
@@ -74,13 +93,14 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Open the default collection in the background, and close all at the end."""
-        opening = asyncio.create_task(self._open_default())
+        tasks = [asyncio.create_task(work()) for work in (self._open_default, self._follow)]
         try:
             yield
         finally:
-            opening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await opening
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await anyio.to_thread.run_sync(self._source.close)
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -105,13 +125,30 @@ class Service:
 
         return await self.run(read)
 
-    async def chunk(self, chunk_id: str) -> Chunk:
+    async def arms(self, collection: str) -> tuple[Arm, ...]:
+        """Return the arms that a collection can be asked with."""
+        return await self.run(lambda: self._source.arms(collection))
+
+    async def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:
+        """Return a unit vector for each text."""
+        return await self.run(lambda: self._source.embed(texts, are_queries=are_queries))
+
+    async def check_collection(self, collection: str) -> None:
+        """Make sure that there is a collection.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        if collection not in self._open and collection not in await self.run(self._source.collections):
+            raise _no_collection(collection)
+
+    async def chunk(self, chunk_id: str, caller: Caller) -> Chunk:
         """Return a chunk.
 
         Raises:
-            NotFoundError: there is none of that id, or its document was deleted.
+            NotFoundError: the caller may read none of that id, or its document was deleted.
         """
-        found = await self.run(lambda: self._source.chunk(chunk_id))
+        found = await self.run(lambda: self._source.chunk(chunk_id, caller))
         if found is None:
             raise NotFoundError(f"no chunk {chunk_id[:64]!r}: it never was, or its document was deleted")
         return found
@@ -130,26 +167,58 @@ class Service:
             raise NotReady(self.problems())
         return await self.run(lambda: self._open_now(collection))
 
-    def check_queue(self) -> None:
-        """Turn a question away when too many wait already.
+    @contextlib.contextmanager
+    def admitted(self) -> Generator[None, None, None]:
+        """Hold a place among the questions that are answered or wait.
 
         Raises:
-            EngineBusy: the queue is full.
+            EngineBusy: too many wait already.
         """
-        waiting = self.answering.statistics().tasks_waiting
-        if waiting >= self.settings.engine.queue_limit:
-            raise EngineBusy(f"{waiting} questions wait already; ask again in a moment")
+        limit = self.settings.engine.queue_limit
+        if self._admitted_count >= self.settings.service.concurrent_answers + limit:
+            raise EngineBusy(f"{limit} questions wait already; ask again in a moment")
+        self._admitted_count += 1
+        try:
+            yield
+        finally:
+            self._admitted_count -= 1
 
     def _open_now(self, collection: str) -> Pipeline:
         with self._opening:
             if collection not in self._open:
                 if collection not in self._source.collections():
-                    raise NotFoundError(
-                        f"no collection {collection[:64]!r}",
-                        next_command=f"deskmate index add PATH --collection {shlex.quote(collection[:64])}",
-                    )
+                    raise _no_collection(collection)
+                stamp = self._source.stamp(collection)  # before opening: what comes between is seen later
                 self._open[collection] = self._source.open(collection)
+                self._stamps[collection] = stamp
             return self._open[collection]
+
+    async def _follow(self) -> None:
+        """Switch to what was promoted since, without stopping any answer under way."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            for collection in tuple(self._open):
+                try:
+                    await anyio.to_thread.run_sync(self._renew, collection, abandon_on_cancel=True)
+                except Exception:  # noqa: BLE001 - what is open is served on, and looked at again
+                    _log.exception("collection %r cannot be looked at", collection)
+
+    def _renew(self, collection: str) -> None:
+        """Open what is to be served aside, then switch; where it cannot be opened, serve on."""
+        stamp = self._source.stamp(collection)
+        refused, when = self._refused.get(collection, ("", 0.0))
+        is_too_soon = stamp == refused and time.monotonic() - when < REOPEN_SECONDS
+        if stamp == self._stamps.get(collection) or is_too_soon:
+            return
+        try:
+            pipeline = self._source.open(collection)
+        except DeskmateError as error:
+            if stamp != refused:
+                _log.error("collection %r is served on as it was: %s", collection, error)
+            self._refused[collection] = (stamp, time.monotonic())
+            return
+        with self._opening:
+            self._open[collection], self._stamps[collection] = pipeline, stamp
 
     async def _open_default(self) -> None:
         """Open the default collection; try again as long as it cannot be opened."""
@@ -170,3 +239,10 @@ class Service:
                 self._reason = None
                 return
             await asyncio.sleep(REOPEN_SECONDS)
+
+
+def _no_collection(name: str) -> NotFoundError:
+    return NotFoundError(
+        f"no collection {name[:64]!r}",
+        next_command=f"deskmate index add PATH --collection {shlex.quote(name[:64])}",
+    )

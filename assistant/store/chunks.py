@@ -170,6 +170,7 @@ def _row(number: int, version_id: int, chunk: Chunk) -> dict[str, object]:
         "kind": chunk.kind,
         "language": chunk.language,
         "confidence": chunk.confidence,
+        "box": None if chunk.box is None else list(chunk.box),
     }
 
 
@@ -185,5 +186,6 @@ def _numbered(row: ChunkRow, document: str, version: int) -> NumberedChunk:
         "kind": row.kind,
         "language": row.language,
         "confidence": row.confidence,
+        "box": row.box,
     }
     return NumberedChunk(number=row.id, embedding_key=row.embedding_key, chunk=msgspec.convert(values, Chunk))

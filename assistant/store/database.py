@@ -15,11 +15,13 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from assistant.core.errors import DeskmateError, InputError, ResourceError
+from assistant.store import release_tables, removal_tables, service_tables
 from assistant.store.meta import Meta
 from assistant.store.migrations import migrate
 from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
 
 BUSY_TIMEOUT_SECONDS = 30
+_TABLES = (release_tables, removal_tables, service_tables)  # their import declares tables on the same base
 _LITTLE_BYTES = 16 << 20
 
 
@@ -42,8 +44,9 @@ class Database:
             self._prepare()
 
     def _prepare(self) -> None:
-        exists = inspect(self._engine).has_table(MetaRow.__tablename__)
-        if exists and self._schema_version() == SCHEMA_VERSION:
+        names = set(inspect(self._engine).get_table_names())
+        exists = MetaRow.__tablename__ in names
+        if exists and self._schema_version() == SCHEMA_VERSION and names >= set(Table.metadata.tables):
             return
         with self.write() as session:  # the write lock: two processes may come at the same time
             if exists:
@@ -71,6 +74,8 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Give a session whose rows are one consistent state; nothing is written."""
         with _translated(self.url), Session(self._engine) as session:
+            if self._engine.dialect.name == "postgresql":  # there each statement sees a state of its own
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     @contextmanager

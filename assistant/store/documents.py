@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from assistant.core.errors import NotFoundError
 from assistant.core.records import Metadata, Record
+from assistant.store.removals import Removals
 from assistant.store.tables import CollectionRow, DocumentAliasRow, DocumentRow, VersionRow
 
 VersionState = Literal["live", "replaced", "pruned", "deleted"]
@@ -209,6 +210,7 @@ class Documents:
         for state in ("live", "replaced", "pruned"):
             self._set_state(document_id, state, "deleted")
         self.touch(collection.id)
+        Removals(self._session, collection.id).note(document)
         return found
 
     def _set_state(self, document_id: int, old: VersionState, new: VersionState) -> None:

@@ -24,6 +24,7 @@ _STEPS: Mapping[int, Sequence[str]] = {
         "ALTER TABLE document_versions ADD COLUMN requested_metadata JSON NOT NULL DEFAULT '{}'",
     ),
     3: ("ALTER TABLE chunks ADD COLUMN confidence FLOAT",),
+    4: ("ALTER TABLE chunks ADD COLUMN box JSON",),
 }
 
 

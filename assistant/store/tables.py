@@ -17,8 +17,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# 1: as first shipped; 2: table jobs; 3: metadata of versions, document_aliases; 4: confidence of chunks
-SCHEMA_VERSION = 4
+# 1: as first shipped; 2: table jobs; 3: metadata of versions, document_aliases; 4: confidence of chunks;
+# 5: box of chunks; tables of the service, of removals, of releases
+SCHEMA_VERSION = 5
 
 
 class Table(DeclarativeBase):
@@ -110,6 +111,7 @@ class ChunkRow(Table):
     kind: Mapped[str] = mapped_column(String(16))
     language: Mapped[str] = mapped_column(String(8))
     confidence: Mapped[float | None]
+    box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class EmbeddingRow(Table):

@@ -13,7 +13,7 @@ import msgspec
 from assistant.core.settings import IndexSettings
 from indexing.parsing.ocr import OcrFailed, Recognizer, likely_languages
 from indexing.parsing.ocr_hocr import OcrLine, Reading
-from indexing.parsing.pdf_page import Line, Page
+from indexing.parsing.pdf_page import Frame, Line, Page
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -141,8 +141,16 @@ def _to_page(item: PageImage, reading: Reading) -> Page:
         for line in reading.lines
         if line.confidence >= _LEAST_CONFIDENCE
     ]
+    frame = None if reading.turned else Frame(left=0, bottom=0, right=width, top=height)
     return Page(
-        number=item.number, width=width, height=height, lines=lines, chars=[], edges=[], has_images=True
+        number=item.number,
+        width=width,
+        height=height,
+        lines=lines,
+        chars=[],
+        edges=[],
+        has_images=True,
+        frame=frame,
     )
 
 

@@ -114,5 +114,6 @@ def _to_element(part: Any, *, starts_passage: bool) -> Element | None:
         depth=(metadata.category_depth or 0) if kind == "title" else 0,
         origin=getattr(metadata, "origin", None) or "",
         confidence=getattr(metadata, "confidence", None),
+        box=getattr(metadata, "box", None),
         starts_passage=starts_passage,
     )

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from assistant.core.boxes import unite
 from assistant.core.confidence import mean_confidence
+from indexing.parsing.pdf_boxes import box_of_lines, shown_box
 from indexing.parsing.pdf_furniture import body_size, contents_places, drop_running_lines
 from indexing.parsing.pdf_headings import Heading, OutlineEntry, find_headings
 from indexing.parsing.pdf_page import Line, Page
@@ -25,6 +27,7 @@ class Assembly:
 
     def __init__(self, pages: Sequence[Page]) -> None:
         self._pages = pages
+        self._by_number = {page.number: page for page in pages}
         text = "\n".join(line.text for page in pages for line in page.lines)
         self._joiner = Joiner(pages, is_spaced=spaces_scripts(text))
         self._elements: list[Any] = []
@@ -98,7 +101,7 @@ class Assembly:
         kinds = {"text": NarrativeText, "list_item": ListItem, "code": CodeSnippet}
         text = block.text.replace("\u00ad", "-")
         metadata = ElementMetadata(page_number=block.page)
-        _keep_confidence(metadata, block.lines)
+        self._keep_origin(metadata, block.lines)
         self._elements.append(kinds[block.kind](text, metadata=metadata))
 
     def _add_heading(self, heading: Heading, lines: Sequence[Line]) -> None:
@@ -107,7 +110,7 @@ class Assembly:
         self._close_block()
         self._last_table = None
         metadata = ElementMetadata(page_number=heading.page, category_depth=heading.level)
-        _keep_confidence(metadata, lines)
+        self._keep_origin(metadata, lines)
         self._elements.append(Title(heading.text.replace("\u00ad", "-"), metadata=metadata))
 
     def _add_table(self, page: Page, table: PageTable) -> None:
@@ -117,11 +120,18 @@ class Assembly:
         grid = self._continue_table(page, table)
         text = "\n".join(" ".join(row) for row in grid.rows)
         metadata = ElementMetadata(page_number=page.number, text_as_html=grid_html(grid))
+        caption = box_of_lines(page, [page.lines[place] for place in table.line_places])
+        metadata.box = unite([shown_box(page, table.box), caption])
         self._elements.append(Table(text, metadata=metadata))
         self._last_table = (
             page.number,
             PageTable(grid=grid, box=table.box, columns=table.columns, line_places=set()),
         )
+
+    def _keep_origin(self, metadata: Any, lines: Sequence[Line]) -> None:
+        """Keep where the lines stand, and the mean confidence over the characters that were recognised."""
+        metadata.confidence = mean_confidence((line.confidence, len(line.text)) for line in lines)
+        metadata.box = box_of_lines(self._by_number[metadata.page_number], lines)
 
     def _continue_table(self, page: Page, table: PageTable) -> Grid:
         """Give the rest of a table on the next page the header and caption of its beginning."""
@@ -139,11 +149,6 @@ class Assembly:
         if grid.header is not None and grid.header != before.grid.header:
             rows = (grid.header, *rows)
         return Grid(rows=rows, header=before.grid.header, caption=before.grid.caption)
-
-
-def _keep_confidence(metadata: Any, lines: Sequence[Line]) -> None:
-    """Keep the mean confidence over the characters that were recognised."""
-    metadata.confidence = mean_confidence((line.confidence, len(line.text)) for line in lines)
 
 
 def _right_edge(page: Page, taken: set[int]) -> float:

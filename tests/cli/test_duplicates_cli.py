@@ -14,8 +14,9 @@ from assistant.core.progress import NoProgress
 from assistant.core.records import Element, ParsedDocument
 from assistant.core.settings import EmbedderSettings, IndexSettings, Settings
 from assistant.store.database import Database
-from indexing.build import AddReport, Builder
+from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
+from indexing.reports import AddReport
 from indexing.sources import SourceFile
 
 VALVES = (

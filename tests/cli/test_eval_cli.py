@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assistant.cli.app import root
+from assistant.core.errors import InputError
 from assistant.core.home import Home
 from assistant.core.progress import NoProgress
 from assistant.core.records import Chunk
@@ -165,7 +166,7 @@ def test_json_has_the_numbers_and_where_the_report_lies(home: Home, suite: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "only collection 'demo' has a suite of its own.*--collection pumps --suite FILE"),
+        ([], "'pumps' has no suite of its own.*--collection pumps --suite FILE"),
         (["--suite", "none.jsonl"], "none.jsonl: cannot be read"),
         (["--suite", "SUITE", "--arms", "rag,magic"], "arms are some of base,rag,ft,rag"),
         (["--suite", "SUITE", "--arms", ""], "arms are some of"),
@@ -200,3 +201,44 @@ def test_arms_and_retrieval_only_exclude_each_other(suite: Path) -> None:
     result = run("--suite", suite, "--retrieval-only", "--arms", "rag")
     assert result.exit_code == 2
     assert "leave --arms out" in result.output
+
+
+def test_stability_is_measured_kept_and_printed(home: Home, suite: Path) -> None:
+    arguments = ["eval", "stability", "--collection", "pumps", "--suite", str(suite), "--vary", "1,2,2"]
+    first = CliRunner().invoke(root, arguments)
+    assert first.exit_code == 0, first.output
+    assert first.stdout.startswith(
+        "stability of rag: agreement 1.00 [1.00, 1.00] over 2 questions, 8 answers"
+    )
+    assert "wording – (one wording only)" in first.stdout
+    file = home.runs / "stability-pumps-my-suite" / "stability.json"
+    assert first.stdout.endswith(f"report: {file}\n")
+    kept = (file.parent / "stability.jsonl").read_bytes()
+    printed = json.loads(CliRunner().invoke(root, [*arguments, "--json"]).stdout)
+    assert printed["stability"]["by_language"]["zh"]["mean"] == 1
+    assert (file.parent / "stability.jsonl").read_bytes() == kept
+
+
+@pytest.mark.parametrize("vary", ["3", "3,2", "a,b,c", "1,1,1", "0,2,2", "3,2,2,1"])
+def test_what_stability_cannot_vary_is_refused(home: Home, suite: Path, vary: str) -> None:
+    found = CliRunner().invoke(
+        root, ["eval", "stability", "--collection", "pumps", "--suite", str(suite), "--vary", vary]
+    )
+    assert isinstance(found.exception, InputError)
+    assert "--vary takes three numbers" in str(found.exception) or "stability needs" in str(found.exception)
+
+
+def test_a_judge_that_talks_nonsense_is_counted_and_changes_no_figure(
+    home: Home, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run("--suite", suite)
+    monkeypatch.setenv("DESKMATE__JUDGE__KIND", "scripted")
+    result = run("--suite", suite)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == before.stdout
+    # the scripted engine does not know what a verdict is
+    assert "not believed" in result.stderr
+    page = Path(result.stdout.splitlines()[-1].removeprefix("report: "))
+    report = msgspec.json.decode(page.with_suffix(".json").read_bytes(), type=Report)
+    assert report.judge is not None
+    assert report.judge.agreements[0].unreadable == report.judge.agreements[0].asked > 0

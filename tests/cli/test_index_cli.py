@@ -86,6 +86,30 @@ def test_search_prints_exactly_the_fixed_shape(data: Path) -> None:
     assert passage["heading_path"][-1] == "Faults"
 
 
+def test_neighbours_stand_beside_a_passage_where_they_are_asked_for(data: Path, tmp_path: Path) -> None:
+    ask = ("search", "E-47", "--collection", "泵", "--top-k", "1", "--neighbours", "1")
+    (passage,) = answer(deskmate(*ask, "--json"))["passages"]
+    near = [*passage["before"], *passage["after"]]
+    assert near
+    assert all(list(row) == ["page", "heading_path", "text"] for row in near)
+    assert passage["text"] not in {row["text"] for row in near}
+    shown = deskmate(*ask).stdout
+    assert all(row["text"].splitlines()[0][:40] in shown for row in near)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "a", "question": "E-47"}\n', "utf-8")
+    line = answer(deskmate("search", "--collection", "泵", "--batch", rows, "--neighbours", "1"))
+    assert line["passages"][0]["after"] == passage["after"]
+
+
+def test_a_collection_keeps_its_embedder_whatever_the_settings_name(data: Path) -> None:
+    ask = ("search", "E-47", "--collection", "泵", "--top-k", "1", "--json")
+    other = ("--set", "embedder.model=multilingual-e5-small")
+    assert answer(deskmate(*other, *ask))["passages"][0]["document"] == "en/pump.md"
+    missing = error(deskmate("index", "rebuild", "--collection", "泵", "--embedder", "nowhere"))
+    assert "nowhere" in missing.message
+    assert answer(deskmate(*ask))["passages"][0]["document"] == "en/pump.md"
+
+
 def test_a_batch_prints_one_line_a_row_with_its_id(data: Path, tmp_path: Path) -> None:
     rows = [
         {"id": "a", "question": "除垢液要多少？", "extra": 1},

@@ -78,12 +78,15 @@ def test_the_life_of_a_collection(files: Path) -> None:
     assert isinstance(unknown, InputError)
     assert "known: audience, date, language, model, plant, product, tags" in unknown.message
 
-    (files / "pump.md").write_text("# Seals\n\nReplace seal HQ-1204 every year.\n", "utf-8")
+    (files / "pump.md").write_text(
+        "# Seals\n\nReplace seal HQ-1204 every year. Questions: +49 30 555018600.\n", "utf-8"
+    )
     (files / "zh" / "泵.txt").rename(files / "zh" / "水泵.txt")
     changed = deskmate(files, "index", "sync", files).stdout
     assert "replaced  pump.md" in changed
     assert "renamed   zh/泵.txt → zh/水泵.txt" in changed
     assert "0 added, 1 replaced, 0 removed, 1 renamed, 0 unchanged, 0 refused" in changed
+    assert "personal data in 1 documents: phone 1; see: deskmate index status" in changed
     listed = answer(deskmate(files, "index", "versions", "pump.md", "--json"))["versions"]
     assert [(row["version"], row["is_live"]) for row in listed] == [(1, False), (2, True)]
     old = answer(deskmate(files, "index", "show", "pump.md", "--version", "1", "--json"))

@@ -83,6 +83,56 @@ def test_a_background_add_is_queued_with_its_settings_and_absolute_paths(
     assert "next: deskmate worker\nnext: deskmate jobs watch job-" in told
 
 
+def test_syncing_rebuilding_and_compacting_run_as_jobs_too(tmp_path: Path) -> None:
+    folder = tmp_path / "文件"
+    folder.mkdir()
+    (folder / "pump.txt").write_text("Call +49 30 555018600 about fault code E-47.\n", "utf-8")
+    (folder / "gone.txt").write_text("门封条每天用温水擦净。\n", "utf-8")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    sync = ("index", "sync", folder, "--collection", "泵")
+    first = answer(*HASHING, *sync, "--meta", "plant=Graz", "--background")
+    assert (first["kind"], first["arguments"]["folder"]) == ("index.sync", str(folder))
+    assert deskmate("worker", "--once").exit_code == 0
+    ended = answer("jobs", "show", first["id"])
+    assert (ended["state"], ended["error"]["message"]) == ("partly_failed", "1 of 3 files cannot be indexed")
+    assert ended["result"]["personal_data"] == {"pump.txt": {"phone": 1}}
+    (folder / "gone.txt").unlink()
+    jobs = [
+        answer(*HASHING, *sync, "--yes", "--background"),
+        answer("index", "rebuild", "--collection", "泵", "--background"),
+        answer("index", "compact", "--collection", "泵", "--background"),
+    ]
+    assert deskmate("worker", "--once").exit_code == 0
+    synced, rebuilt, compacted = (answer("jobs", "show", job["id"]) for job in jobs)
+    assert (synced["result"]["removed"], synced["result"]["unchanged"]) == (["gone.txt"], ["pump.txt"])
+    assert (rebuilt["state"], rebuilt["result"]["document_count"]) == ("succeeded", 1)
+    assert (compacted["state"], compacted["result"]["snapshot"]) == ("succeeded", "000004")
+    assert compacted["result"]["freed_bytes"] > 0
+    both = deskmate(*HASHING, *sync, "--dry-run", "--background")
+    assert (both.exit_code, "either --dry-run or --background" in both.stderr) == (2, True)
+
+
+def test_what_is_removed_while_its_job_waits_stays_away(tmp_path: Path) -> None:
+    file = tmp_path / "泵.txt"
+    file.write_text("密封圈每两年更换一次。\n", "utf-8")
+    answer(*HASHING, "index", "add", file)
+    file.write_text("密封圈每三年更换一次。\n", "utf-8")
+    job = answer(*HASHING, "index", "add", file, "--background")
+    assert deskmate("index", "remove", "泵.txt").exit_code == 0
+    assert deskmate("worker", "--once").exit_code == 0
+    assert answer("jobs", "show", job["id"])["result"]["held"] == ["泵.txt"]
+    assert answer("index", "status")["collections"][0]["document_count"] == 0
+
+
+def test_listing_tells_how_long_ended_jobs_are_kept(queue: JobQueue) -> None:
+    for _ in range(3):
+        queue.cancel(queue.enqueue("index.rebuild", "泵", {}).id)
+    two = ("--set", "jobs.kept=2")
+    listed = answer(*two, "jobs", "list")
+    assert (len(listed["jobs"]), listed["kept"], listed["kept_days"]) == (2, 2, 30)
+    assert "kept: the newest 2 ended jobs, for 30 days" in deskmate(*two, "jobs", "list").stdout
+
+
 def test_a_worker_runs_each_job_with_its_own_settings_and_none_stops_the_next(tmp_path: Path) -> None:
     absent, empty = tmp_path / "absent", tmp_path / "空.txt"
     empty.touch()

@@ -1,10 +1,13 @@
-"""What ``deskmate train`` refuses before it opens a model."""
+"""What ``deskmate train`` refuses before it opens a model, what it tells, runs compared and grids tried."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -12,6 +15,7 @@ from assistant.cli.app import root
 from assistant.core.errors import InputError, ModelError
 from assistant.core.home import Home
 from assistant.core.records import Chunk, Message
+from assistant.store.adapters import Adapters
 from assistant.store.database import Database
 from assistant.store.documents import Collection, Documents, NewVersion
 from assistant.store.history import History
@@ -76,3 +80,80 @@ def test_a_document_that_was_renamed_is_still_there(database: Database) -> None:
     refused = trained()
     assert isinstance(refused, InputError)
     assert "'a.md'" in refused.message
+
+
+@pytest.fixture
+def tiny(home: Home, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run a command over a collection with eight examples and the tiny model; return its output."""
+    monkeypatch.setenv("DESKMATE_HOME", str(home.root))
+    examples = [
+        make_example(
+            recipe="r",
+            language="en",
+            messages=(Message(role="system", content="Answer."), Message(role="user", content=f"valve {n}?")),
+            answer=f"valve {n}.",
+        )
+        for n in range(8)
+    ]
+    rows = [
+        msgspec.structs.replace(row, split="valid" if n > 5 else "train") for n, row in enumerate(examples)
+    ]
+    folder = home.collection("c") / "datasets"
+    write_dataset(folder, rows, collection="c", snapshot="1", rejected={}, chunk_count=1, key="k")
+    short = ["train.rank=2", "train.epochs=1", "train.step_tokens=96", "train.learning_rate=5e-3"]
+    short += ["engine.dtype=float32", f"engine.base_model={tiny_model}", "train.validations=1"]
+    flags = [f"--set={each}" for each in short]
+
+    def run(*arguments: str, settings: tuple[str, ...] = (), code: int = 0) -> str:
+        more = [f"--set={each}" for each in settings]
+        done = CliRunner().invoke(root, [*flags, *more, *arguments])
+        assert (done.exception is None) == (code == 0), done.exception
+        return done.stdout
+
+    return run
+
+
+def test_an_adapter_is_served_told_and_compared(tiny: Callable[..., str], home: Home) -> None:
+    first = json.loads(tiny("train", "--collection", "c", "--json"))
+    assert first["adapter"]["is_active"] is True
+    card = json.loads((home.adapters / first["adapter"]["name"] / "adapter.json").read_text())
+    assert card["dataset_hash"] == first["adapter"]["dataset_hash"]
+    assert {"base_hash", "template_hash", "chunks", "documents", "access", "metrics", "settings"} <= set(card)
+    assert "is there already" in tiny("train", "--collection", "c")
+
+    told = tiny("train", "--collection", "c", settings=("train.method=dora",))
+    assert "tokens/s, peak" in told
+    assert "not served" in told
+    with closing(Database(home.database_url)) as opened, opened.read() as session:
+        served = Adapters(session).active("c")
+        assert served is not None
+        assert served.name == first["adapter"]["name"]
+        second = next(found.name for found in Adapters(session).of("c") if found.name != served.name)
+    compared = tiny("train", "compare", served.name, second)
+    assert "settings.train.method" in compared
+    assert "dora" in compared
+    assert "last_loss" in compared
+    found = json.loads(tiny("train", "compare", served.name, second, "--json"))
+    assert found["settings"] == {"settings.train.method": ["lora", "dora"]}
+
+
+def test_a_sweep_ranks_by_answers_and_serves_nothing(tiny: Callable[..., str], home: Home) -> None:
+    sweep = ("train", "sweep", "--collection", "c", "--grid", "train.learning_rate=1e-9,5e-3")
+    trials = json.loads(tiny(*sweep, "--json"))["trials"]
+    scores = [trial["report"]["validation_score"] for trial in trials]
+    assert scores == sorted(scores, reverse=True)
+    assert all(trial["report"]["validation_examples"] == 2 for trial in trials)
+    told = tiny(*sweep)
+    best = trials[0]["settings"]["train.learning_rate"]
+    assert f"next: deskmate --set train.learning_rate={best} --set train.validation_examples=24 train" in told
+    with closing(Database(home.database_url)) as opened, opened.read() as session:
+        assert Adapters(session).active("c") is None
+        assert len(Adapters(session).of("c")) == 2
+
+
+def test_a_bad_grid_or_setting_is_refused_before_anything_is_trained(
+    tiny: Callable[..., str], home: Home
+) -> None:
+    for grid in ("train.rank=0,2", "train.nothing=1", "rank=2"):
+        tiny("train", "sweep", "--collection", "c", "--grid", grid, code=2)
+    assert not home.runs.exists()

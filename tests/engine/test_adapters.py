@@ -76,11 +76,16 @@ def test_broken_adapter_is_refused(case: str, adapter: Path, tiny_model: Path) -
 
 
 def test_layers_and_pattern_of_targets_are_understood(adapter: Path, tiny_model: Path) -> None:
-    edit_config(adapter, layers_to_transform=[1])
     edit_tensors(adapter, lambda t: [t.pop(name) for name in list(t) if "layers.0" in name])
+    with pytest.raises(ModelError, match="tensors are missing"):
+        check_adapter(adapter, tiny_model)
+    edit_config(adapter, layers_to_transform=[1])
     check_adapter(adapter, tiny_model)
     edit_config(adapter, target_modules=r".*\.(q_proj|v_proj|down_proj)", rank_pattern={"q_proj": 4})
     check_adapter(adapter, tiny_model)
+    edit_config(adapter, rank_pattern={"q_proj": 8})
+    with pytest.raises(ModelError, match="the base model needs"):
+        check_adapter(adapter, tiny_model)
 
 
 def test_sealed_adapter_that_was_changed(adapter: Path, tiny_model: Path) -> None:

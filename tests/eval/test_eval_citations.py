@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from assistant.core.records import Answer, Case, Chunk, Citation, Gold, Passage
-from eval.citations import CitationCounts, count_citations, points_at, precision, recall
+from eval.citations import CitationCounts, count_citations, points_at
 
 CHUNK = Chunk(
     id="c1",
@@ -84,16 +84,3 @@ def test_a_gold_may_be_met_by_page_or_by_evidence() -> None:
 
 def test_every_citation_of_an_unanswerable_case_is_wrong() -> None:
     assert counts(cited(CHUNK, "Stop the pump."), gold=()) == CitationCounts(cited=1, verbatim=1, right=0)
-
-
-def test_precision_is_over_citations_and_recall_over_answers() -> None:
-    rows = [
-        CitationCounts(cited=3, verbatim=3, right=1),
-        CitationCounts(cited=1, verbatim=1, right=1),
-        CitationCounts(cited=0, verbatim=0, right=0),
-        CitationCounts(cited=1, verbatim=0, right=0),
-    ]
-    assert precision(rows) == pytest.approx(2 / 5)
-    assert recall(rows) == pytest.approx(2 / 4)
-    assert precision(rows[2:3]) is None
-    assert recall([]) is None

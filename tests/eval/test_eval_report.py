@@ -205,8 +205,11 @@ def test_retrieval_is_printed_by_language() -> None:
         recall_at_5=0.5,
         mrr_at_10=0.25,
         ndcg_at_10=0.1234,
+        graded_ndcg_at_10=0.1,
+        context_at_1k=0.625,
     )
-    lines = retrieval_table({"all": row, "zh": row}).splitlines()
+    bare = msgspec.structs.replace(row, context_at_1k=None)
+    lines = retrieval_table({"all": bare, "zh": row}).splitlines()
     assert re.split(r"\s{2,}", lines[0]) == [
         "language",
         "questions",
@@ -216,8 +219,10 @@ def test_retrieval_is_printed_by_language() -> None:
         "recall@5",
         "MRR@10",
         "nDCG@10",
+        "context@1k",
     ]
-    assert lines[-1].split() == ["zh", "250", "0.700", "0.875", "1.000", "0.500", "0.250", "0.123"]
+    assert lines[-1].split() == ["zh", "250", "0.700", "0.875", "1.000", "0.500", "0.250", "0.123", "0.625"]
+    assert lines[-2].split()[-1] == "–"
 
 
 def test_differences_are_printed_with_signs() -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from assistant.core.progress import NoProgress
 from assistant.core.records import ARMS, Case
 from assistant.core.settings import AnswerSettings, EvalSettings, Settings
 from eval.fingerprints import Fingerprint, code_hash, fingerprint_of
-from eval.runner import ANSWERS_FILE, run_arms
+from eval.runner import ANSWERS_FILE, EvalResult, run_arms
 
 Opener = Callable[..., Pipeline]
 Suite = tuple[Case, ...]
@@ -87,9 +90,60 @@ def test_a_failing_engine_ends_the_run_and_keeps_what_it_answered(
     open_scripted: Opener, suite: Suite, tmp_path: Path
 ) -> None:
     run_arms(open_scripted(), suite[:1], ("rag",), tmp_path, PRINT, NoProgress())
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(EngineUnavailable, match=r"arm rag after 1 of 3 answers: .*closed; these are kept"):
         run_arms(closed(open_scripted()), suite, ("rag",), tmp_path, PRINT, NoProgress())
     assert line_count(tmp_path) == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from assistant.answering.pipeline import Pipeline
+from assistant.core.progress import NoProgress
+from assistant.core.records import Case
+from assistant.core.settings import EngineSettings, Settings
+from assistant.engine.scripted import ScriptedEngine
+from eval.fingerprints import Fingerprint
+from eval.runner import run_arms
+seconds, folder, count = float(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+suite = tuple(
+    Case(id=str(n), lang="en", question=f"Question {n}?", answerable=False) for n in range(count)
+)
+settings = Settings(engine=EngineSettings(kind="scripted", batch_size=1))
+pipeline = Pipeline(engine=ScriptedEngine(token_seconds=seconds), searcher=None, settings=settings)
+result = run_arms(pipeline, suite, ("base",), folder, Fingerprint(engine="e"), NoProgress())
+print(result.engine_share)
+"""
+
+
+def test_what_kill_9_leaves_is_taken_up(tmp_path: Path) -> None:
+    def command(seconds: float) -> list[str]:
+        return [sys.executable, "-c", KILLED, str(seconds), str(tmp_path), "12"]
+
+    file = tmp_path / ANSWERS_FILE
+    with subprocess.Popen(command(0.05)) as process:
+        while process.poll() is None and not (file.exists() and line_count(tmp_path) >= 3):
+            time.sleep(0.01)
+        process.kill()
+    before = file.read_bytes()
+    kept = before.count(b"\n")
+    assert 3 <= kept < 12
+    done = subprocess.run(command(0.001), capture_output=True, text=True, check=True)
+    after = file.read_bytes()
+    assert after.startswith(before[: before.rfind(b"\n") + 1])
+    assert [json.loads(line)["case_id"] for line in after.splitlines()] == [str(n) for n in range(12)]
+    assert 0.9 < float(done.stdout) <= 1
+
+
+def test_the_time_inside_the_engine_is_kept_with_each_answer(
+    open_scripted: Opener, suite: Suite, tmp_path: Path
+) -> None:
+    result = run_arms(open_scripted(), suite, ("base", "rag"), tmp_path, PRINT, NoProgress())
+    rows = [row for outcomes in result.outcomes.values() for row in outcomes]
+    assert all(0 <= row.engine_seconds <= row.seconds for row in rows)
+    again = run_arms(closed(open_scripted()), suite, ("base", "rag"), tmp_path, PRINT, NoProgress())
+    assert again.engine_share == result.engine_share
+    assert EvalResult(suite=(), outcomes={"rag": ()}).engine_share is None
 
 
 def test_answers_of_another_version_are_set_aside(

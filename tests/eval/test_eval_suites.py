@@ -115,3 +115,15 @@ def test_a_suite_for_retrieval_only_is_told_apart() -> None:
     require_scores((unanswerable,))
     with pytest.raises(InputError, match=r"neither key_facts nor answers.*--retrieval-only"):
         require_scores((bare, unanswerable))
+
+
+def test_grades_and_schemas_are_read_and_bad_ones_refused(tmp_path: Path) -> None:
+    schema = {"type": "object", "required": ["code"]}
+    graded = {**GOOD, "gold": [{"doc": "m.pdf", "grade": 3}, {"doc": "n.pdf"}], "schema": schema}
+    (case,) = load_suite(write(tmp_path / "good.jsonl", graded))
+    assert [gold.grade for gold in case.gold] == [3, 1]
+    assert case.schema == schema
+    with pytest.raises(InputError, match=r"'a': not a JSON Schema"):
+        load_suite(write(tmp_path / "bad.jsonl", {**GOOD, "schema": {"type": "objekt"}}))
+    with pytest.raises(InputError, match="grade"):
+        load_suite(write(tmp_path / "worse.jsonl", {**GOOD, "gold": [{"doc": "m.pdf", "grade": 0}]}))

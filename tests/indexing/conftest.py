@@ -10,7 +10,7 @@ import pytest
 
 from assistant.core.errors import FileRefused
 from assistant.core.home import Home
-from assistant.core.progress import NoProgress
+from assistant.core.progress import NoProgress, Progress
 from assistant.core.records import Element, ParsedDocument
 from assistant.core.settings import EmbedderSettings, IndexSettings, Settings
 from assistant.store.database import Database
@@ -51,7 +51,10 @@ def make_builder(home: Home) -> Iterator[MakeBuilder]:
     databases: list[Database] = []
 
     def make(
-        collection: str = "pumps", settings: Settings = HASHING, embedder: Embedder | None = None
+        collection: str = "pumps",
+        settings: Settings = HASHING,
+        embedder: Embedder | None = None,
+        progress: Progress | None = None,
     ) -> Builder:
         databases.append(Database(home.database_url))
         return Builder(
@@ -60,7 +63,7 @@ def make_builder(home: Home) -> Iterator[MakeBuilder]:
             settings,
             databases[-1],
             embedder or HashingEmbedder(),
-            NoProgress(),
+            progress or NoProgress(),
             open_line_parser,
         )
 

@@ -16,11 +16,12 @@ from assistant.core.settings import EmbedderSettings, IndexSettings, Settings
 from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Documents
-from indexing.build import AddReport, Builder
+from indexing.build import Builder
 from indexing.chunking import chunk_document
 from indexing.corpus import load_corpus
 from indexing.embedding import HashingEmbedder
 from indexing.parsing.ocr_pages import PageProgress, no_page_progress
+from indexing.reports import AddReport
 from indexing.sources import SourceFile
 
 PARTS = [("Stop the pump.", None), ("Close both valves.", 0.5), ("清洁密封座。", 0.75)]

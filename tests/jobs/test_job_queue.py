@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from assistant.core.errors import DeskmateError, InputError, NotFoundError
 from assistant.core.home import Home
+from assistant.core.settings_jobs import JobsSettings
 from assistant.jobs.job_queue import LEASE_SECONDS, LOST_ATTEMPTS, JobQueue
 from assistant.jobs.records import Job, JobError, JobStage, Outcome
 from assistant.store.database import Database
@@ -246,3 +247,23 @@ def test_racing_workers_run_every_job_once_and_no_two_of_a_collection(home: Home
     assert problems == []
     assert sorted(ran) == sorted(ids)
     assert dict(most) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_ended_jobs_are_forgotten_when_too_many_or_too_old_and_others_never(
+    home: Home, clock: list[float]
+) -> None:
+    with closing(Database(home.database_url)) as database:
+        queue = JobQueue(database, home, lambda: clock[0], JobsSettings(kept=2, kept_days=10))
+        ended = []
+        for _ in range(4):
+            ended.append(add(queue).id)
+            queue.cancel(ended[-1])
+        waiting = add(queue)
+        assert [job.id for job in queue.jobs()] == [waiting.id, ended[3], ended[2]]
+        with pytest.raises(NotFoundError, match="newest 2 of 10 days"):
+            queue.get(ended[0])
+        clock[0] += 10 * 86_400 + 1
+        running = claimed(queue)
+        assert queue.prune() == 2
+        assert [job.id for job in queue.jobs()] == [running.id]
+        assert queue.prune() == 0

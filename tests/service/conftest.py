@@ -16,12 +16,14 @@ import uvicorn
 from litestar.testing import AsyncTestClient
 
 from assistant.answering.pipeline import Pipeline
+from assistant.core.access import Caller
 from assistant.core.errors import DeskmateError, NotFoundError
 from assistant.core.records import Arm, Chunk, Filters, Passage
 from assistant.core.settings import ServiceSettings, Settings
 from assistant.engine.protocol import Engine, GenerationRequest, StreamEnd, TextDelta
 from assistant.engine.scripted import ScriptedEngine
 from assistant.service.app import create_app
+from assistant.service.wiring import Embedded
 
 CHUNKS = (
     Chunk(
@@ -125,6 +127,7 @@ class MemoryPipelines:
         self.gate = threading.Event()
         self.gate.set()
         self.is_closed = False
+        self.stamps: dict[str, str] = {}
         engine.load_adapter("tuned", str(adapter))
 
     def collections(self) -> tuple[str, ...]:
@@ -145,7 +148,14 @@ class MemoryPipelines:
             adapter="tuned" if collection == "default" else None,
         )
 
-    def chunk(self, chunk_id: str) -> Chunk | None:
+    def stamp(self, collection: str) -> str:
+        return self.stamps.get(collection, "")
+
+    def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:
+        vectors = tuple((0.6, 0.8 if are_queries else -0.8) for _ in texts)
+        return Embedded(model="memory", vectors=vectors, token_count=sum(map(len, texts)))
+
+    def chunk(self, chunk_id: str, caller: Caller) -> Chunk | None:
         return next((chunk for chunk in CHUNKS if chunk.id == chunk_id), None)
 
     def close(self) -> None:
@@ -155,6 +165,12 @@ class MemoryPipelines:
 
 
 Maker = Callable[..., MemoryPipelines]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test write into the home of whoever runs it."""
+    monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "service-home"))
 
 
 @pytest.fixture

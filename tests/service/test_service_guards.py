@@ -20,7 +20,8 @@ KEYED = ServiceSettings(api_key_sha256=("0" * 64, hashlib.sha256(KEY.encode()).h
 def test_no_exposure_without_a_key(host: str, make_pipelines: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match="no API key is set") as refused:
         create_app(Settings(service=ServiceSettings(host=host)), pipelines=make_pipelines())
-    assert f"serve --host {host}" in str(refused.value.next_command)
+    assert f"serve --host {host}" in str(refused.value)
+    assert refused.value.next_command == "deskmate keys create NAME --role admin"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from click.testing import CliRunner
 
+from assistant.cli.app import root
+from assistant.core.errors import NotFoundError
 from assistant.core.settings import EngineSettings, ServiceSettings, Settings
 
 EN = "What does fault code E07 mean?"
@@ -188,3 +192,16 @@ def test_stopping_ends_open_streams(
         server.__exit__()
     assert server.pipelines.is_closed
     assert engine.ended.wait(5)
+
+
+def test_the_command_line_asks_a_service_elsewhere(serve_live: Callable[..., Any]) -> None:
+    server = serve_live()
+    wait_until_ready(server.url)
+    arguments = ["ask", ZH, "--url", server.url]
+    said = CliRunner().invoke(root, arguments)
+    plain = CliRunner().invoke(root, [*arguments, "--json", "--collection", "plain"])
+    missing = CliRunner().invoke(root, [*arguments, "--collection", "nothing"])
+    assert "炉门开关没有闭合" in said.output
+    assert "] ovens/手册.pdf v1, p. 8" in said.output
+    assert json.loads(plain.output)["collection"] == "plain"
+    assert isinstance(missing.exception, NotFoundError)

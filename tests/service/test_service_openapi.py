@@ -24,17 +24,15 @@ async def test_every_operation_is_documented_with_its_errors(client: AsyncTestCl
         for method, operation in item.items()
     }
     assert description["openapi"].startswith("3.1")
-    assert set(operations) == {
-        *("post /v1/chat/completions", "get /v1/models", "post /v1/search", "get /v1/chunks/{chunk_id}"),
-        *("get /livez", "get /readyz"),
-    }
+    assert len(operations) > 40
+    assert {"post /v1/chat/completions", "post /v1/answers", "get /v1/audit", "get /livez"} < set(operations)
     ids = [operation["operationId"] for operation in operations.values()]
     assert len(set(ids)) == len(ids)
     for name, operation in operations.items():
         assert operation["summary"], name
         errors = {status: item for status, item in operation["responses"].items() if status >= "400"}
         assert errors or name == "get /livez", name
-        is_openai = name.endswith(("completions", "models"))
+        is_openai = name.endswith(("completions", "models", "embeddings"))
         kind, schema = (
             ("application/json", "OpenAIError") if is_openai else ("application/problem+json", "Problem")
         )

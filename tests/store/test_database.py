@@ -135,7 +135,7 @@ import resource, sys
 from assistant.store.database import Database
 from assistant.store.meta import Meta
 database = Database(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))
 for number in range(100):
     with database.write() as session:
         Meta(session).put(f"n{number}", "x" * 10_000)

@@ -11,12 +11,15 @@ from assistant.core.errors import ModelError
 from assistant.core.progress import NoProgress
 from assistant.core.records import Example, Message
 from assistant.core.runs import Run
-from assistant.core.settings import Settings, TrainSettings
+from assistant.core.settings import Settings
+from assistant.core.settings_train import TrainSettings
 from assistant.engine.loading import load_model
 from assistant.engine.tokenizing import ChatTokenizer
 from training.dataset import make_example
-from training.lora import TrainReport, learning_rate, train_adapter
+from training.lora import train_adapter
+from training.optimizing import learning_rate
 from training.rendering import make_packs, pack_tensors, tokenize_example
+from training.session import TrainReport
 
 SETTINGS = TrainSettings(rank=4, alpha=8, learning_rate=5e-3, epochs=3, step_tokens=96)
 
@@ -119,7 +122,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
             if not self.left:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.lora.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("training.session.CHECKPOINT_SECONDS", 0.0)
     whole = _train(tmp_path / "whole", tiny_model)
     run = Run.start(tmp_path / "runs", "train", "a", Settings(train=SETTINGS))
     target = tmp_path / "adapters" / "a"

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from assistant.core.language import Language
+from assistant.core.progress import NoProgress
 from assistant.core.records import Case, Chunk, ChunkKind
-from training.filtering import PairFilter, grams
+from assistant.core.settings_synth import TeacherSettings
+from assistant.engine.scripted import ScriptedEngine
+from training.decontamination import grams
+from training.filtering import PairFilter
 from training.pairs import Pair, load_patterns, rule_pairs, table_pairs, table_rows
 from training.teacher import choose_sentences, teacher_pairs
+from training.teaching import Teacher
 
 FAULTS = (
     "Table 6: Fault codes\n"
@@ -97,13 +103,17 @@ def test_grams_ignore_white_space_and_case() -> None:
     assert grams("E-14 Error") == grams("e-14\terror")
 
 
-def test_the_teacher_words_questions_for_sentences_that_stand_in_the_text() -> None:
-    from assistant.engine.scripted import ScriptedEngine
+def _teacher(answer: str, folder: Path) -> Teacher:
+    return Teacher(lambda: ScriptedEngine([("Bleed", answer)]), TeacherSettings(), folder, NoProgress())
 
+
+def test_the_teacher_words_questions_for_sentences_that_stand_in_the_text(tmp_path: Path) -> None:
     text = "Bleed the pump after filling it with at least 1.3 bar.\n\n排气后压力应保持在 1.3 bar 以上。"
     source = chunk(text, "text")
     chosen = choose_sentences([source, chunk(FAULTS)], 5, seed=1)
     assert [sentence for _, sentence in chosen] == ["Bleed the pump after filling it with at least 1.3 bar."]
-    (pair,) = teacher_pairs(chosen, ScriptedEngine([("Bleed", "Question: When is the pump bled?\nmore")]))
+    (pair,) = teacher_pairs(chosen, _teacher("Question: When is the pump bled?\nmore", tmp_path / "a"))
     assert (pair.question, pair.answer) == ("When is the pump bled?", chosen[0][1])
-    assert teacher_pairs(chosen, ScriptedEngine([("Bleed", "I cannot do that.")])) == []
+    useless = _teacher("I cannot do that.", tmp_path / "b")
+    assert teacher_pairs(chosen, useless) == []
+    assert useless.counts["no question"] == 1

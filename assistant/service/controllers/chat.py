@@ -1,9 +1,7 @@
 """``/v1/chat/completions``: questions in OpenAI's shape."""
 
 import asyncio
-import functools
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,11 +14,11 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
-from assistant.answering.events import AnswerDone, AnswerEvent
+from assistant.answering.events import AnswerEvent
+from assistant.core.access import Caller
 from assistant.core.errors import EngineError
-from assistant.core.records import Answer
+from assistant.service.asking import Ask, Desk, finish
 from assistant.service.chat import Reply, read_model, to_options, to_question
-from assistant.service.crossing import iterate_off_loop
 from assistant.service.problems import OPENAI_HANDLERS, AnyRequest, openai_responses
 from assistant.service.schemas import ChatChunk, ChatCompletion, ChatRequest
 from assistant.service.sse import answer_stream
@@ -31,7 +29,7 @@ _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 _ANSWERS = ResponseSpec(
-    data_container=ChatCompletion | ChatChunk,
+    data_container=ChatCompletion | ChatChunk,  # type: ignore[arg-type]
     description="The answer; with `stream: true` as events",
     generate_examples=False,
 )
@@ -61,6 +59,7 @@ class ChatController(Controller):
     path = "/v1/chat"
     tags = ("OpenAI's shape",)
     exception_handlers: ExceptionHandlersMap = OPENAI_HANDLERS
+    opt = {"needs": "ask"}  # noqa: RUF012 - as Litestar declares it
 
     @post(
         "/completions",
@@ -74,50 +73,51 @@ class ChatController(Controller):
         operation_class=TwoMediaTypes,
     )
     async def complete(
-        self, data: JSONBody[ChatRequest], request: AnyRequest, service: NamedDependency[Service]
+        self,
+        data: JSONBody[ChatRequest],
+        request: AnyRequest,
+        service: NamedDependency[Service],
+        desk: NamedDependency[Desk],
+        caller: NamedDependency[Caller],
     ) -> Response[ChatCompletion] | Stream:
         """Answer the last message."""
-        events, reply = await _ask(data, service, str(request.base_url))
+        asked = _read(data, service)
+        reply = _reply(data, asked, str(request.base_url))
+        events = await desk.ask(caller, asked)
         if not data.stream:
-            answer = await _unless_disconnected(_finish(events), request)
+            answer = await unless_disconnected(finish(events), request)
             return Response(reply.whole(answer))
         first = await anext(events)
         include_usage = bool(data.stream_options and data.stream_options.include_usage)
         body = answer_stream(first, events, reply, include_usage=include_usage)
-        return Stream(
-            body,
-            media_type="text/event-stream",
-            headers=_STREAM_HEADERS,
-            # a client that leaves may leave the generator suspended: free the engine now, not at the
-            # next garbage collection
-            background=BackgroundTask(_close, body, events),
-        )
+        return event_stream(body, events)
 
 
-async def _ask(
-    data: ChatRequest, service: Service, page_url: str
-) -> tuple[AsyncGenerator[AnswerEvent, None], Reply]:
+def _read(data: ChatRequest, service: Service) -> Ask:
     collection, arm = read_model(data.model, service.default_collection)
-    question = to_question(data, service.settings.answer.history_turns)
-    options = to_options(data, service.settings.engine.max_new_tokens)
-    pipeline = await service.pipeline(collection)
-    service.check_queue()
-    reply = Reply(
-        data.model or collection,
-        options,
-        page_url,
-        include_usage=bool(data.stream_options and data.stream_options.include_usage),
+    return Ask(
+        collection=collection,
+        arm=arm,
+        question=to_question(data, service.settings.answer.history_turns),
+        options=to_options(data, service.settings.engine.max_new_tokens),
     )
-    work = functools.partial(pipeline.stream, question, arm, options)
-    return iterate_off_loop(work, service.answering), reply
 
 
-async def _finish(events: AsyncGenerator[AnswerEvent, None]) -> Answer:
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, AnswerDone):
-                return event.answer
-    raise EngineError("the answer ended before it was finished")
+def _reply(data: ChatRequest, asked: Ask, page_url: str) -> Reply:
+    include_usage = bool(data.stream_options and data.stream_options.include_usage)
+    return Reply(data.model or asked.collection, asked.options, page_url, include_usage=include_usage)
+
+
+def event_stream(body: AsyncGenerator[bytes, None], events: AsyncGenerator[AnswerEvent, None]) -> Stream:
+    """Return a body of server-sent events as a response that frees the engine when the client leaves."""
+    return Stream(
+        body,
+        media_type="text/event-stream",
+        headers=_STREAM_HEADERS,
+        # a client that leaves may leave the generator suspended: free the engine now, not at the
+        # next garbage collection
+        background=BackgroundTask(_close, body, events),
+    )
 
 
 async def _close(*generators: AsyncGenerator[Any, None]) -> None:
@@ -125,7 +125,7 @@ async def _close(*generators: AsyncGenerator[Any, None]) -> None:
         await generator.aclose()
 
 
-async def _unless_disconnected(work: Coroutine[Any, Any, T], request: AnyRequest) -> T:
+async def unless_disconnected(work: Coroutine[Any, Any, T], request: AnyRequest) -> T:
     """Return the work's result; cancel it when the client leaves."""
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_disconnected(request))

@@ -4,6 +4,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.types import ExceptionHandlersMap
 
+from assistant.core.access import Caller
 from assistant.core.records import Arm
 from assistant.service.problems import OPENAI_HANDLERS, openai_responses
 from assistant.service.schemas import Model, ModelList
@@ -16,21 +17,26 @@ class ModelsController(Controller):
     path = "/v1/models"
     tags = ("OpenAI's shape",)
     exception_handlers: ExceptionHandlersMap = OPENAI_HANDLERS
+    opt = {"needs": "ask"}  # noqa: RUF012 - as Litestar declares it
 
     @get(
         operation_id="listModels",
         summary="List collections and arms",
         description="Every collection, and its arms as `collection:arm`, the default collection first.",
-        responses=openai_responses(401, 403, 500),
+        responses=openai_responses(401, 403, 429, 500),
     )
-    async def list_models(self, service: NamedDependency[Service]) -> ModelList:
-        """List them."""
+    async def list_models(
+        self, service: NamedDependency[Service], caller: NamedDependency[Caller]
+    ) -> ModelList:
+        """List those that exist for the caller."""
         found = await service.models()
         return ModelList(
             data=tuple(
                 _model(collection, arm, service.started)
                 for collection, arms in found
+                if caller.reads(collection)
                 for arm in (None, *arms)
+                if not (caller.filters and arm in {"ft", "rag+ft"})
             )
         )
 

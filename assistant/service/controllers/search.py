@@ -4,8 +4,10 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.core.records import Passage
+from assistant.service.access import check_collection, narrow
 from assistant.service.problems import problem_responses
 from assistant.service.schemas import ChunkText, FoundPassage, SearchReply, SearchRequest
 from assistant.service.wiring import Service
@@ -16,6 +18,7 @@ class SearchController(Controller):
 
     path = "/v1"
     tags = ("Passages",)
+    opt = {"needs": "ask"}  # noqa: RUF012 - as Litestar declares it
 
     @post(
         "/search",
@@ -23,18 +26,23 @@ class SearchController(Controller):
         summary="Find passages",
         description="The passages that fit a query best, as `deskmate search --json` prints them.",
         status_code=200,
-        responses=problem_responses(400, 401, 403, 404, 413, 500, 503),
+        responses=problem_responses(400, 401, 403, 404, 413, 429, 500, 503),
     )
-    async def search(self, data: JSONBody[SearchRequest], service: NamedDependency[Service]) -> SearchReply:
+    async def search(
+        self,
+        data: JSONBody[SearchRequest],
+        service: NamedDependency[Service],
+        caller: NamedDependency[Caller],
+    ) -> SearchReply:
         """Search a collection."""
-        pipeline = await service.pipeline(data.collection or service.default_collection)
+        filters = narrow(caller, data.filters)
+        name = check_collection(caller, data.collection or service.default_collection)
+        pipeline = await service.pipeline(name)
         searcher = pipeline.searcher
         if searcher is None:
             raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
         top_k = data.top_k or service.settings.search.top_k
-        passages: tuple[Passage, ...] = await service.run(
-            lambda: searcher.search(data.query, top_k, data.filters)
-        )
+        passages: tuple[Passage, ...] = await service.run(lambda: searcher.search(data.query, top_k, filters))
         return SearchReply(passages=tuple(FoundPassage.from_passage(passage) for passage in passages))
 
     @get(
@@ -42,11 +50,16 @@ class SearchController(Controller):
         operation_id="getChunk",
         summary="Read a cited chunk",
         description="The whole text that a citation's `chunk_id` names.",
-        responses=problem_responses(400, 401, 403, 404, 500),
+        responses=problem_responses(400, 401, 403, 404, 429, 500),
     )
-    async def chunk(self, chunk_id: FromPath[str], service: NamedDependency[Service]) -> ChunkText:
+    async def chunk(
+        self,
+        chunk_id: FromPath[str],
+        service: NamedDependency[Service],
+        caller: NamedDependency[Caller],
+    ) -> ChunkText:
         """Read one chunk."""
-        found = await service.chunk(chunk_id)
+        found = await service.chunk(chunk_id, caller)
         return ChunkText(
             chunk_id=found.id,
             document=found.document,

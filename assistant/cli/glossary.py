@@ -1,0 +1,137 @@
+"""``deskmate glossary``: customers' words for the documents' words, proposed, approved, exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from assistant.cli.context import Context, pass_context, print_json
+from assistant.core.errors import InputError, NotFoundError
+from assistant.core.jsonl import write_jsonl
+from assistant.core.language import detect_language
+
+_collection = click.option(
+    "--collection", default="default", show_default=True, help="Name of the collection."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
+
+
+@click.group()
+def glossary() -> None:
+    """Keep the words that customers use for what the documents name."""
+
+
+@glossary.command("mine")
+@_collection
+@_as_json
+@pass_context
+def mine_(context: Context, collection: str, *, as_json: bool) -> None:
+    """Propose terms from tickets and dialogues; what was approved or rejected before stays so."""
+    from indexing.glossary import read_glossary, write_glossary
+    from training.glossary import mine
+
+    folder = context.home.collection(collection)
+    searcher = context.resources.searcher(collection)
+    decided = [term for term in read_glossary(folder) if term.state != "proposed"]
+    known = {(term.language, term.said, term.meant) for term in decided}
+    proposed = [
+        term
+        for term in mine(searcher.corpus.chunks, searcher.embedder)
+        if (term.language, term.said, term.meant) not in known
+    ]
+    write_glossary(folder, [*decided, *proposed])
+    if as_json:
+        print_json(proposed)
+        return
+    for term in proposed:
+        click.echo(
+            f"{term.id}  {term.score:.2f}  {term.said} → {term.meant}  ({', '.join(term.sources[:3])})"
+        )
+    click.echo(f"{len(proposed)} proposals")
+    click.echo(f"next: deskmate glossary approve ID … --collection {collection}")
+
+
+@glossary.command("list")
+@_collection
+@click.option("--state", default="", help="Only proposed, approved or rejected ones.")
+@_as_json
+@pass_context
+def list_(context: Context, collection: str, state: str, *, as_json: bool) -> None:
+    """Show the terms of a collection."""
+    from indexing.glossary import read_glossary
+
+    terms = read_glossary(context.home.collection(collection))
+    shown = [term for term in terms if not state or term.state == state]
+    if as_json:
+        print_json(shown)
+        return
+    for term in shown:
+        click.echo(f"{term.id}  {term.state:8}  {term.score:.2f}  {term.said} → {term.meant}")
+
+
+@glossary.command("approve")
+@click.argument("ids", nargs=-1)
+@_collection
+@click.option("--all", "everything", is_flag=True, help="Every proposal.")
+@click.option("--reject", is_flag=True, help="Reject instead, so that it is not proposed again.")
+@click.option("--add", nargs=2, multiple=True, metavar="SAID MEANT", help="A term of one's own, approved.")
+@pass_context
+def approve(
+    context: Context,
+    ids: tuple[str, ...],
+    collection: str,
+    add: tuple[tuple[str, str], ...],
+    *,
+    everything: bool,
+    reject: bool,
+) -> None:
+    """Approve proposals by their ids; from then on they are searched and trained with."""
+    from indexing.glossary import Term, read_glossary, write_glossary
+
+    folder = context.home.collection(collection)
+    terms = {term.id: term for term in read_glossary(folder)}
+    unknown = [name for name in ids if name not in terms]
+    if unknown:
+        raise NotFoundError(
+            f"no term {', '.join(unknown)} in the glossary of {collection!r}",
+            next_command=f"deskmate glossary list --collection {collection}",
+        )
+    proposed = [name for name, term in terms.items() if term.state == "proposed"]
+    chosen = proposed if everything else list(ids)
+    for name in chosen:
+        terms[name] = msgspec.structs.replace(terms[name], state="rejected" if reject else "approved")
+    for said, meant in add:
+        if not said.strip() or not meant.strip():
+            raise InputError("a term needs both sides: --add SAID MEANT")
+        own = Term(said=said.strip(), meant=meant.strip(), language=detect_language(said), state="approved")
+        terms[own.id] = own
+    write_glossary(folder, terms.values())
+    click.echo(f"{len(chosen)} {'rejected' if reject else 'approved'}, {len(add)} added")
+
+
+@glossary.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_collection
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "jieba"]),
+    default="jsonl",
+    show_default=True,
+    help="All terms as rows, or the approved Chinese words as a dictionary for jieba.",
+)
+@pass_context
+def export(context: Context, file: Path, collection: str, form: str) -> None:
+    """Write the glossary to FILE."""
+    from indexing.glossary import approved_terms, jieba_lines, read_glossary
+
+    folder = context.home.collection(collection)
+    if form == "jsonl":
+        count = write_jsonl(file, read_glossary(folder))
+    else:
+        lines = jieba_lines(approved_terms(folder))
+        file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        count = len(lines)
+    click.echo(f"{file}: {count}")

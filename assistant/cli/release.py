@@ -1,0 +1,273 @@
+"""``deskmate release``: index snapshot, adapter, prompts and settings, served and taken back together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from assistant.cli.building import collection_option, json_option
+from assistant.cli.context import Context, pass_context, print_json
+from assistant.core.errors import NotFoundError
+from assistant.core.settings import Settings
+from assistant.store.adapters import Adapter, Adapters
+from assistant.store.audit import AuditEvent, AuditLog
+from assistant.store.releases import Action, Release, Releases
+
+_ACTOR = "local"
+
+
+@click.group()
+def release() -> None:
+    """Put together what is served, prove it, serve it and take it back."""
+
+
+@release.command()
+@collection_option
+@click.option("--adapter", help="Name of the adapter; by default the served one.")
+@click.option("--without-adapter", is_flag=True, help="The base model alone.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The evaluation's report.json; by default the collection's newest.",
+)
+@json_option
+@pass_context
+def create(
+    context: Context,
+    collection: str,
+    adapter: str | None,
+    report: Path | None,
+    *,
+    without_adapter: bool,
+    as_json: bool,
+) -> None:
+    """Make a release of the served snapshot, an adapter, the prompts, the settings and a report."""
+    from assistant.answering.releases import compose_release, keep_snapshot
+    from indexing.snapshots import open_current
+
+    folder = context.home.collection(collection)
+    snapshot, manifest = open_current(folder)
+    chosen = None if without_adapter else _choose_adapter(context, collection, adapter)
+    keep_snapshot(folder, snapshot.name)
+    content = compose_release(
+        folder,
+        _as_used(context, folder, manifest.fingerprint),
+        snapshot.name,
+        manifest.fingerprint,
+        chosen,
+        report or _newest_report(context, collection),
+    )
+    with context.resources.database.write() as session:
+        made = Releases(session).save(content, _ACTOR)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(
+        f"{made.id}: snapshot {content.snapshot}, adapter {content.adapter or 'none'}, "
+        f"{'with' if content.report_sha256 else 'without'} a report"
+    )
+    click.echo(f"next: deskmate release promote {made.id} --collection {collection}")
+
+
+@release.command("list")
+@collection_option
+@json_option
+@pass_context
+def list_releases(context: Context, collection: str, *, as_json: bool) -> None:
+    """List a collection's releases, newest first, and what was done with them."""
+    with context.resources.database.read() as session:
+        found, events = Releases(session).of(collection), Releases(session).events(collection)
+    if as_json:
+        print_json({"releases": found, "events": events})
+        return
+    for row in found:
+        content = row.content
+        click.echo(
+            f"{row.id}  {row.state:<10}  {row.created}  snapshot {content.snapshot}  "
+            f"adapter {content.adapter or 'none'}"
+        )
+    for event in events:
+        proof = f" ({event.proof})" if event.proof else ""
+        click.echo(f"{event.time}  {event.action} {event.release} by {event.actor}{proof}")
+    if not found:
+        click.echo(f"no release; next: deskmate release create --collection {collection}")
+
+
+@release.command()
+@click.argument("name", metavar="RELEASE")
+@collection_option
+@json_option
+@pass_context
+def show(context: Context, name: str, collection: str, *, as_json: bool) -> None:
+    """Show everything that RELEASE is made of."""
+    found = _find(context, name, collection)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"{found.id}  {found.state}  {found.created}{'' if found.is_whole else '  CHANGED'}")
+    click.echo(msgspec.json.format(msgspec.json.encode(found.content), indent=2).decode())
+
+
+@release.command()
+@click.argument("old")
+@click.argument("new")
+@collection_option
+@json_option
+@pass_context
+def diff(context: Context, old: str, new: str, collection: str, *, as_json: bool) -> None:
+    """Show what differs from release OLD to release NEW."""
+    from assistant.answering.releases import differences
+
+    rows = differences(_find(context, old, collection).content, _find(context, new, collection).content)
+    if as_json:
+        print_json([{"name": name, "old": left, "new": right} for name, left, right in rows])
+        return
+    for name, left, right in rows:
+        click.echo(f"{name}: {left} → {right}")
+
+
+@release.command()
+@click.argument("name", metavar="RELEASE")
+@collection_option
+@click.option("--without-gate", is_flag=True, help="Do not ask for the verdict on its report; noted as such.")
+@click.option("--without-parity", is_flag=True, help="Do not compare with transformers; noted as such.")
+@json_option
+@pass_context
+def promote(
+    context: Context, name: str, collection: str, *, without_gate: bool, without_parity: bool, as_json: bool
+) -> None:
+    """Prove RELEASE (gate, canary, parity) and serve it; running services switch within a second or two."""
+    from assistant.cli.proving import prove
+
+    found, before = _find(context, name, collection), _active(context, collection)
+    proof = prove(context, found, gate=not without_gate, parity=not without_parity)
+    _switch(context, found, "promote", before, proof)
+    if as_json:
+        print_json({"release": found.id, "before": before, "proof": proof})
+    else:
+        click.echo(f"{found.id} is served: {proof}")
+
+
+@release.command()
+@click.argument("name", metavar="[RELEASE]", required=False)
+@collection_option
+@json_option
+@pass_context
+def rollback(context: Context, name: str | None, collection: str, *, as_json: bool) -> None:
+    """Serve the release before again, or RELEASE; it was proven when it was promoted."""
+    from assistant.answering.releases import check_release
+
+    before = _active(context, collection)
+    with context.resources.database.read() as session:
+        releases = Releases(session)
+        found = releases.find(name, collection) if name else releases.previous(collection)
+        adapter = Adapters(session).find(found.content.adapter) if found.content.adapter else None
+    check_release(found, context.home.collection(collection), adapter)
+    _switch(context, found, "rollback", before, "files: whole")
+    if as_json:
+        print_json({"release": found.id, "before": before})
+    else:
+        click.echo(f"{found.id} is served again")
+
+
+@release.command()
+@click.argument("name", metavar="RELEASE")
+@collection_option
+@pass_context
+def retire(context: Context, name: str, collection: str) -> None:
+    """Let RELEASE never be served again; its snapshot may then be pruned."""
+    from assistant.answering.releases import let_go
+
+    found = _find(context, name, collection)
+    with context.resources.database.write() as session:
+        Releases(session).retire(found, _ACTOR)
+        _note(AuditLog(session), "retire", found)
+        left = Releases(session).of(collection)
+    let_go(context.home.collection(collection), left)
+    click.echo(f"{found.id} is retired")
+
+
+@release.command()
+@click.argument("name", metavar="[RELEASE]", required=False)
+@collection_option
+@json_option
+@pass_context
+def parity(context: Context, name: str | None, collection: str, *, as_json: bool) -> None:
+    """Compare the engine with transformers and PEFT on RELEASE's adapter, by default the served one's."""
+    from assistant.cli.proving import measure_parity, show_parity
+
+    chosen = name or _active(context, collection)
+    if chosen is None:
+        raise NotFoundError(
+            f"no release of collection {collection!r} is served",
+            next_command=f"deskmate release create --collection {collection}",
+        )
+    measured = measure_parity(context, _find(context, chosen, collection))
+    if as_json:
+        print_json({"is_equal": measured.is_equal, "dtype": measured.dtype, "rows": measured.rows})
+    else:
+        show_parity(measured)
+
+
+def _find(context: Context, name: str, collection: str) -> Release:
+    with context.resources.database.read() as session:
+        return Releases(session).find(name, collection)
+
+
+def _active(context: Context, collection: str) -> str | None:
+    with context.resources.database.read() as session:
+        found = Releases(session).active(collection)
+    return found.id if found else None
+
+
+def _switch(context: Context, found: Release, action: Action, before: str | None, proof: str) -> None:
+    from assistant.answering.releases import keep_snapshot
+
+    keep_snapshot(context.home.collection(found.content.collection), found.content.snapshot)
+    with context.resources.database.write() as session:
+        Releases(session).switch(found, action, before, _ACTOR, proof)
+        _note(AuditLog(session), action, found)
+
+
+def _note(log: AuditLog, action: str, found: Release) -> None:
+    event = AuditEvent(
+        actor=_ACTOR,
+        role="",
+        action=f"release.{action}",
+        target=f"{found.content.collection}/{found.id}",
+        status=200,
+        request_id="",
+    )
+    log.append(event)
+
+
+def _choose_adapter(context: Context, collection: str, name: str | None) -> Adapter | None:
+    if name is None:
+        return context.resources.active_adapter(collection)
+    with context.resources.database.read() as session:
+        found = Adapters(session).find(name)
+    if found is None or found.collection != collection:
+        raise NotFoundError(
+            f"no adapter {name!r} of collection {collection!r}",
+            next_command=f"deskmate train --collection {collection}",
+        )
+    return found
+
+
+def _newest_report(context: Context, collection: str) -> Path | None:
+    from assistant.cli.gating import newest_report
+
+    try:
+        return newest_report(context, collection)
+    except NotFoundError:
+        return None
+
+
+def _as_used(context: Context, folder: Path, fingerprint: str) -> Settings:
+    """Return the settings with the collection's own search weight, as the searcher takes them."""
+    from indexing.tuning import tuned_settings
+
+    search = tuned_settings(folder, context.settings.search, fingerprint)
+    return msgspec.structs.replace(context.settings, search=search)

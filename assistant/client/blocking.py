@@ -1,0 +1,162 @@
+"""The typed client of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+import httpx
+
+from assistant.client import calls
+from assistant.client.calls import Call, EventLines, Filters, StreamEvent, T, Unreachable
+from assistant.core.records import Arm
+from assistant.service.schemas import FoundPassage
+from assistant.service.schemas_answers import AnswerReply, AnswerShown
+from assistant.service.schemas_documents import CollectionShown, DocumentShown, JobShown
+from assistant.store.feedback import Feedback, Handover, Rating
+
+
+class DeskmateClient:
+    """Asks a running service.
+
+    Every method raises the error of our tree that the service's problem stands for: ``InputError``,
+    ``NotFoundError``, ``Refused``, ``EngineBusy``, …
+
+    Args:
+        url: such as ``http://127.0.0.1:8080``.
+        key: API key, None where the service asks for none.
+        timeout_seconds: longest wait for the next byte.
+        transport: in place of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = calls.TIMEOUT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=url, headers=calls.headers(key), timeout=timeout_seconds, transport=transport
+        )
+        self._url = url
+
+    def __enter__(self) -> DeskmateClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def search(
+        self,
+        query: str,
+        collection: str | None = None,
+        *,
+        top_k: int | None = None,
+        filters: Filters | None = None,
+    ) -> tuple[FoundPassage, ...]:
+        """Return the passages that fit best."""
+        return self._call(calls.search(query, collection, top_k, filters)).passages
+
+    def answer(
+        self,
+        question: str,
+        collection: str | None = None,
+        *,
+        arm: Arm | None = None,
+        filters: Filters | None = None,
+        conversation_id: str | None = None,
+    ) -> AnswerReply:
+        """Return a whole answer."""
+        call = calls.answer(question, collection, arm, filters, conversation_id, stream=False)
+        return self._call(call)
+
+    def stream(
+        self,
+        question: str,
+        collection: str | None = None,
+        *,
+        arm: Arm | None = None,
+        filters: Filters | None = None,
+        conversation_id: str | None = None,
+    ) -> Iterator[StreamEvent]:
+        """Yield passages, text, citations and last the whole answer; leaving early stops the engine."""
+        call = calls.answer(question, collection, arm, filters, conversation_id, stream=True)
+        lines = EventLines()
+        try:
+            with self._http.stream(call.method, call.path, json=call.body) as reply:
+                if reply.is_error:
+                    raise calls.to_error(reply.status_code, reply.read())
+                for line in reply.iter_lines():
+                    yield from lines.feed(line)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def show_answer(self, answer_id: str) -> AnswerShown:
+        """Return a stored answer with its lineage."""
+        return self._call(calls.show_answer(answer_id))
+
+    def send_feedback(
+        self,
+        answer_id: str,
+        rating: Rating | None = None,
+        *,
+        comment: str = "",
+        correction: str = "",
+        is_resolved: bool | None = None,
+    ) -> Feedback:
+        """Say what was good or bad of an answer."""
+        call = calls.feedback(answer_id, rating, comment, correction, is_resolved=is_resolved)
+        return self._call(call)
+
+    def hand_over(self, answer_id: str, note: str = "") -> Handover:
+        """Pass a question to a person."""
+        return self._call(calls.hand_over(answer_id, note))
+
+    def collections(self) -> tuple[CollectionShown, ...]:
+        """Return the collections that exist for the key."""
+        return self._call(calls.collections()).data
+
+    def documents(self, collection: str | None = None) -> Iterator[DocumentShown]:
+        """Yield a collection's documents by name, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self._call(calls.documents(collection, cursor))
+            yield from page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def add_documents(
+        self,
+        texts: dict[str, str],
+        collection: str | None = None,
+        *,
+        metadata: Filters | None = None,
+        idempotency_key: str | None = None,
+    ) -> JobShown:
+        """Add documents by name and text; return the job that does it."""
+        return self._call(calls.add_documents(texts, collection, metadata, idempotency_key))
+
+    def job(self, job_id: str) -> JobShown:
+        """Return a job as it stands."""
+        return self._call(calls.job(job_id))
+
+    def _call(self, call: Call[T]) -> T:
+        try:
+            reply = self._http.request(
+                call.method, call.path, json=call.body, params=call.query, headers=call.headers
+            )
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        return calls.read_answer(call, reply)
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(f"no service at {self._url}: {error}", next_command="deskmate serve")

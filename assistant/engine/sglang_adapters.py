@@ -1,0 +1,215 @@
+"""Which adapters a server holds and which it should: loaded before use, checked, drained, loaded again.
+
+Measured of SGLang 0.5.23: an unknown model silently gets the base model, an unload is no revocation, and more
+adapters in one round than it has slots have stopped a server. So nothing is sent for a name that was not
+looked up here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from assistant.core.errors import EngineBusy, EngineError, InputError, ModelError, NotFoundError
+from assistant.engine.sglang_http import SglangHttp, check
+from assistant.engine.sglang_wire import error_of
+
+_ROOM_SECONDS = 30.0
+
+Canary = Callable[[str, Path, str], object]
+
+
+class SglangAdapters:
+    """The adapters of one server. Safe to use from several threads.
+
+    Args:
+        http: the connection.
+        limit: adapters that stay loaded.
+        canary: called with name, folder and model after each load; raises ``ModelError`` to block it.
+        drain_seconds: longest wait for running requests before an unload.
+    """
+
+    def __init__(self, http: SglangHttp, limit: int, canary: Canary, drain_seconds: float) -> None:
+        self._http = http
+        self._limit = limit
+        self._canary = canary
+        self._drain_seconds = drain_seconds
+        self._changing = threading.RLock()  # one load or unload at a time
+        self._idle = threading.Condition()
+        self._running: dict[str, int] = {}
+        self._wanted: OrderedDict[str, str] = OrderedDict()  # least recently used first
+        self._held: dict[str, str] = {}
+        self._served = ""
+        self._blocked: dict[str, str] = {}
+        self._is_known = False
+
+    def forget(self) -> None:
+        """Take nothing for granted: the server may be another process than before."""
+        self._is_known = False
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the adapters that the server holds."""
+        with self._changing:
+            self._refresh()
+            return tuple(self._held)
+
+    def load(self, name: str, folder: str) -> None:
+        """Let the server hold an adapter from now on, also after it was started again.
+
+        Raises:
+            InputError: the name is none.
+            ModelError: the server refuses the adapter, its canary fails, or the name is taken.
+            EngineUnavailable: the server cannot be reached; it gets the adapter when it can.
+        """
+        if not name or ":" in name:
+            raise InputError(f"{name!r} is no adapter name: it must not be empty or hold ':'")
+        with self._changing:
+            is_new = name not in self._wanted
+            if self._wanted.setdefault(name, folder) != folder:
+                raise ModelError(f"adapter name {name!r} stands for {self._wanted[name]} already")
+            self._blocked.pop(name, None)
+            try:
+                self._refresh_if_needed()
+                self._make_present(name)
+            except ModelError:
+                if is_new:
+                    del self._wanted[name]
+                    self._blocked.pop(name, None)
+                raise
+
+    def unload(self, name: str) -> None:
+        """Let running requests of an adapter end, then take it from the server.
+
+        Raises:
+            EngineError: its requests do not end in time, or the server refuses.
+        """
+        with self._changing:
+            self._wanted.pop(name, None)
+            self._blocked.pop(name, None)
+            self._take_away(name)
+
+    def model(self, adapter: str | None) -> str:
+        """Return what selects base model or adapter; a wanted adapter that is missing is loaded first.
+
+        Raises:
+            NotFoundError: the adapter is not wanted and the server does not hold it.
+            ModelError: it failed its canary.
+        """
+        if not self._is_known or (adapter is not None and adapter not in self._held):
+            with self._changing:
+                self._refresh_if_needed()
+                if adapter in self._blocked:
+                    raise ModelError(self._blocked[adapter])
+                if adapter is not None:
+                    self._make_present(adapter)
+        return self._served if adapter is None else f"{self._served}:{adapter}"
+
+    @contextmanager
+    def use(self, adapter: str | None) -> Generator[str, None, None]:
+        """Give what selects an adapter, which is not taken away until the end of the block."""
+        model = self._enter(adapter)
+        try:
+            yield model
+        finally:
+            with self._idle:
+                self._running[adapter or ""] -= 1
+                self._idle.notify_all()
+
+    def _enter(self, adapter: str | None) -> str:
+        """Count a request in; where its adapter is missing, none is taken away until it is counted."""
+        if (model := self._count_in(adapter)) is None:
+            with self._changing:
+                self.model(adapter)
+                model = self._count_in(adapter)
+        if model is None:
+            raise EngineError(f"adapter {adapter!r} was taken away")
+        return model
+
+    def _count_in(self, adapter: str | None) -> str | None:
+        name = adapter or ""
+        with self._idle:
+            if not self._is_known or (adapter is not None and adapter not in self._held):
+                return None
+            self._running[name] = self._running.get(name, 0) + 1
+            if name in self._wanted:
+                self._wanted.move_to_end(name)
+            return f"{self._served}:{name}" if name else self._served
+
+    def _make_present(self, name: str) -> None:
+        if name in self._held:
+            if self._wanted.get(name, self._held[name]) != self._held[name]:
+                raise ModelError(f"adapter name {name!r} stands for {self._held[name]} already")
+            return
+        if name not in self._wanted:
+            self._refresh()
+            if name not in self._held:
+                known = ", ".join(self._held) or "none"
+                raise NotFoundError(f"adapter {name!r} is not loaded; loaded: {known}")
+            return
+        self._make_room()
+        body = {"lora_name": name, "lora_path": self._wanted[name]}
+        response = self._http.send("POST", "/load_lora_adapter", body, as_admin=True)
+        if response.status_code == httpx.codes.BAD_REQUEST:
+            raise ModelError(f"adapter {self._wanted[name]}: {error_of(response).message}")
+        check(response)
+        try:
+            self._canary(name, Path(self._wanted[name]), f"{self._served}:{name}")
+        except ModelError as error:
+            self._blocked[name] = str(error)
+            self._send_unload(name)  # without draining: the request that waits for it may be the caller's own
+            raise
+        self._held[name] = self._wanted[name]
+
+    def _make_room(self) -> None:
+        """Take away the least recently used adapters that nobody asks now; they come back when asked for.
+
+        Raises:
+            EngineBusy: all of them answer for longer than a new request can wait.
+        """
+
+        def idle() -> list[str]:
+            return [name for name in self._wanted if name in self._held and not self._running.get(name)]
+
+        while len(self._held) >= self._limit:
+            with self._idle:
+                if not self._idle.wait_for(idle, _ROOM_SECONDS):
+                    raise EngineBusy(f"all {self._limit} loaded adapters are in use; try later")
+                name = idle()[0]
+            self._take_away(name)
+
+    def _take_away(self, name: str) -> None:
+        with self._idle:
+            self._held.pop(name, None)  # from here on new requests wait
+            is_idle = self._idle.wait_for(lambda: not self._running.get(name), self._drain_seconds)
+        if not is_idle:
+            self.forget()
+            raise EngineError(f"adapter {name!r} still answers after {self._drain_seconds:.0f} s")
+        self._send_unload(name)
+
+    def _send_unload(self, name: str) -> None:
+        response = self._http.send("POST", "/unload_lora_adapter", {"lora_name": name}, as_admin=True)
+        if response.status_code != httpx.codes.BAD_REQUEST:  # 400: it holds none of that name
+            check(response)
+
+    def _refresh_if_needed(self) -> None:
+        if not self._is_known:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        response = self._http.send("GET", "/v1/models")
+        check(response)
+        try:
+            cards: list[dict[str, Any]] = response.json()["data"]
+            bases = [card["id"] for card in cards if not card.get("parent")]
+            adapters = {card["id"]: card.get("root") or "" for card in cards if card.get("parent")}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineError(f"{self._http.url} does not list its models as SGLang does") from error
+        if not bases:
+            raise EngineError(f"{self._http.url} serves no base model")
+        self._served, self._held, self._is_known = bases[0], adapters, True

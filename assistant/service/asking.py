@@ -1,0 +1,130 @@
+"""One question of one caller: what it may read, the answer's events, and the answer stored."""
+
+import functools
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from assistant.answering.events import AnswerDone, AnswerEvent, Question
+from assistant.answering.pipeline import GenerationOptions, Pipeline
+from assistant.core.access import Caller
+from assistant.core.errors import EngineError
+from assistant.core.records import Answer, Arm
+from assistant.core.settings import Settings
+from assistant.service.access import allowed_arm, check_collection, narrow
+from assistant.service.crossing import iterate_off_loop
+from assistant.service.kept import Kept
+from assistant.service.metrics import Metrics
+from assistant.service.schemas import Schema
+from assistant.service.wiring import Service
+from assistant.store.answers import Answers, Lineage
+from indexing.search import Searcher
+
+
+class Ask(Schema, frozen=True, kw_only=True):
+    """A question with all that belongs to it.
+
+    Attributes:
+        collection: asked.
+        arm: how to answer, None for the best there is.
+        question: with its history and the filters that were asked for.
+        options: of the generation.
+        conversation_id: that the answer is a turn of.
+    """
+
+    collection: str
+    arm: Arm | None
+    question: Question
+    options: GenerationOptions
+    conversation_id: str | None = None
+
+
+class Desk:
+    """Answers questions on behalf of callers.
+
+    Args:
+        service: opens pipelines.
+        kept: where answers are stored.
+        metrics: what is counted.
+    """
+
+    def __init__(self, service: Service, kept: Kept, metrics: Metrics) -> None:
+        self._service = service
+        self._kept = kept
+        self._metrics = metrics
+
+    async def ask(self, caller: Caller, asked: Ask) -> AsyncGenerator[AnswerEvent, None]:
+        """Open what is needed and return the answer's events; the last one comes once it is stored.
+
+        Raises:
+            NotFoundError: no such collection exists for the caller, or it lacks what the arm needs.
+            Forbidden: the filters or the arm ask for what the caller may not read.
+            EngineBusy: too many questions wait.
+            NotReady: the default collection is still being opened.
+        """
+        check_collection(caller, asked.collection)
+        arm = allowed_arm(caller, asked.arm)
+        question = msgspec.structs.replace(asked.question, filters=narrow(caller, asked.question.filters))
+        pipeline = await self._service.pipeline(asked.collection)
+        work = functools.partial(pipeline.stream, question, arm, asked.options)
+        events = iterate_off_loop(work, self._service.answering)
+        return self._stored(events, caller, asked, describe(pipeline, self._service.settings))
+
+    async def answer(self, caller: Caller, asked: Ask) -> Answer:
+        """Return a whole answer; errors as in ``ask``, and those of the engine."""
+        return await finish(await self.ask(caller, asked))
+
+    async def _stored(
+        self, events: AsyncGenerator[AnswerEvent, None], caller: Caller, asked: Ask, lineage: Lineage
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        with self._service.admitted():
+            try:
+                async for event in events:
+                    if isinstance(event, AnswerDone):
+                        await self._store(event.answer, caller, asked, lineage)
+                    yield event
+            finally:
+                await events.aclose()
+
+    async def _store(self, answer: Answer, caller: Caller, asked: Ask, lineage: Lineage) -> None:
+        uses_adapter = answer.arm in {"ft", "rag+ft"}
+        made_with = msgspec.structs.replace(
+            lineage, adapter=lineage.adapter if uses_adapter else None, release=answer.release
+        )
+        await self._kept.write(
+            lambda session: Answers(session).save(
+                answer,
+                key_id=caller.id,
+                collection=asked.collection,
+                lineage=made_with,
+                conversation_id=asked.conversation_id,
+            )
+        )
+        self._metrics.count_answer(answer)
+
+
+async def finish(events: AsyncGenerator[AnswerEvent, None]) -> Answer:
+    """Return the answer that events lead to.
+
+    Raises:
+        EngineError: there is none.
+    """
+    try:
+        async for event in events:
+            if isinstance(event, AnswerDone):
+                return event.answer
+    finally:
+        await events.aclose()
+    raise EngineError("the answer ended before it was finished")
+
+
+def describe(pipeline: Pipeline, settings: Settings) -> Lineage:
+    """Return what a pipeline's answers are made with."""
+    searcher = pipeline.searcher
+    return Lineage(
+        engine=settings.engine.kind,
+        base_model=settings.engine.base_model,
+        adapter=pipeline.adapter,
+        snapshot=searcher.stats().snapshot if isinstance(searcher, Searcher) else None,
+        release=pipeline.release,
+    )

@@ -1,0 +1,98 @@
+"""``/v1/collections``: what there is to ask."""
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from sqlalchemy.orm import Session
+
+from assistant.core.access import Caller
+from assistant.service.access import check_collection, readable
+from assistant.service.etags import tagged
+from assistant.service.kept import Kept
+from assistant.service.problems import AnyRequest, problem_responses
+from assistant.service.refusals import Conflict
+from assistant.service.schemas_documents import CollectionList, CollectionRequest, CollectionShown
+from assistant.service.wiring import Service
+from assistant.store.documents import Documents
+
+
+class CollectionsController(Controller):
+    """Collections."""
+
+    path = "/v1/collections"
+    tags = ("Collections",)
+    opt = {"needs": "read"}  # noqa: RUF012 - as Litestar declares it
+
+    @get(
+        operation_id="listCollections",
+        summary="List collections",
+        responses=problem_responses(401, 403, 429, 500),
+    )
+    async def list_collections(
+        self,
+        service: NamedDependency[Service],
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+    ) -> CollectionList:
+        """List those that exist for the caller."""
+        names = [name for name, _ in await service.models() if caller.reads(name)]
+        return CollectionList(data=tuple([await _show(name, service, kept, caller) for name in names]))
+
+    @post(
+        operation_id="createCollection",
+        summary="Make an empty collection",
+        responses=problem_responses(400, 401, 403, 404, 409, 413, 422, 429, 500),
+        opt={"needs": "manage", "idempotent": True, "audited": True},
+    )
+    async def create(
+        self,
+        data: JSONBody[CollectionRequest],
+        service: NamedDependency[Service],
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+    ) -> Response[CollectionShown]:
+        """Make one."""
+        name = check_collection(caller, data.name)
+        kept.home.collection(name)
+
+        def make(session: Session) -> None:
+            if Documents(session).find_collection(name) is not None:
+                raise Conflict(f"there is a collection {name!r} already")
+            Documents(session).make_collection(name)
+
+        await kept.write(make)
+        shown = await _show(name, service, kept, caller)
+        return Response(shown, status_code=201, headers={"Location": f"/v1/collections/{name}"})
+
+    @get(
+        "/{name:str}",
+        operation_id="getCollection",
+        summary="Show a collection",
+        responses=problem_responses(400, 401, 403, 404, 429, 500),
+    )
+    async def show(
+        self,
+        name: FromPath[str],
+        request: AnyRequest,
+        service: NamedDependency[Service],
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+    ) -> Response[CollectionShown]:
+        """Show one with its ETag, which changes with what answers."""
+        await service.check_collection(check_collection(caller, name))
+        return tagged(await _show(name, service, kept, caller), request)
+
+
+async def _show(name: str, service: Service, kept: Kept, caller: Caller) -> CollectionShown:
+    def read(session: Session) -> tuple[int, int]:
+        found = Documents(session).find_collection(name)
+        if found is None:
+            return 0, 0
+        live = Documents(session).live_versions(found.id)
+        return sum(readable(caller, version.metadata) for version in live), found.generation
+
+    count, generation = await kept.read(read)
+    arms = await service.arms(name)
+    if caller.filters:
+        arms = tuple(arm for arm in arms if arm in {"base", "rag"})
+    return CollectionShown(name=name, document_count=count, generation=generation, arms=arms)

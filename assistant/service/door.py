@@ -1,0 +1,126 @@
+"""Who comes in: a request's key becomes a caller, and a route's scope is held against it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from assistant.core.access import LOCAL, Caller
+from assistant.core.settings import ServiceSettings
+from assistant.service.guards import AnyConnection
+from assistant.service.kept import Kept
+from assistant.service.layer import Layer
+from assistant.service.refusals import Forbidden
+from assistant.store.keys import Keys, key_digest
+
+REMEMBERED_SECONDS = 1.0
+_MOST_REMEMBERED = 1024
+_ASK = "an API key is needed: Authorization: Bearer KEY"
+
+
+class Door:
+    """Finds the caller of a request. Safe to use from several threads.
+
+    Where there has never been a key, everybody on this machine is let in: the service listens on loopback
+    then. A caller is remembered for a second, so that a key which another process takes back is refused
+    after that time.
+
+    Args:
+        service: ``[service]``; a key whose hash stands there is an admin's.
+        kept: the keys.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, service: ServiceSettings, kept: Kept, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._admins = {digest.lower() for digest in service.api_key_sha256}
+        self._kept = kept
+        self._clock = clock
+        self._known: dict[str, tuple[Caller | None, float]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def has_admin(self) -> bool:
+        """Whether a key of the settings lets an admin in."""
+        return bool(self._admins)
+
+    async def caller(self, authorization: str) -> Caller:
+        """Return who asks.
+
+        Args:
+            authorization: the header, empty where there is none.
+
+        Raises:
+            NotAuthorizedException: no key came, or one that is unknown, revoked or expired.
+        """
+        scheme, _, secret = authorization.partition(" ")
+        # headers are read as Latin-1, one character a byte: this gives the bytes back
+        digest = key_digest(secret.strip().encode("latin-1")) if scheme.lower() == "bearer" else ""
+        if digest in self._admins:
+            return Caller(id=f"settings-{digest[:12]}", name="[service] api_key_sha256")
+        found = self._remembered(digest)
+        if found is None:
+            found = await self._look_up(digest)
+        if found is None:
+            raise NotAuthorizedException(_ASK)
+        return found
+
+    def forget(self) -> None:
+        """Look every key up anew: one was changed."""
+        with self._lock:
+            self._known.clear()
+
+    def _remembered(self, digest: str) -> Caller | None:
+        with self._lock:
+            caller, until = self._known.get(digest, (None, 0.0))
+        return caller if self._clock() < until else None
+
+    async def _look_up(self, digest: str) -> Caller | None:
+        until = self._clock() + REMEMBERED_SECONDS
+        caller = await self._kept.read(lambda session: self._find(Keys(session), digest))
+        if caller is not None:
+            with self._lock:
+                if len(self._known) >= _MOST_REMEMBERED:
+                    self._known.clear()
+                self._known[digest] = (caller, until)
+        return caller
+
+    def _find(self, keys: Keys, digest: str) -> Caller | None:
+        if not self._admins and not keys.exist():
+            return LOCAL
+        return keys.caller(digest) if digest else None
+
+
+class Authentication(Layer):
+    """Puts the caller into the request; turns away who has no good key."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let one request in, or not."""
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        scope["user"] = await self._door.caller(values[0].decode("latin-1") if len(values) == 1 else "")
+        await next_app(scope, receive, send)
+
+
+def check_scope(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Refuse what the caller's key does not allow; a route that names no scope is nobody's."""
+    needed = handler.opt.get("needs")
+    caller = connection.scope.get("user")
+    if not isinstance(caller, Caller) or needed is None:
+        raise Forbidden("this route names no scope")
+    if not caller.may(needed):
+        raise Forbidden(f"key {caller.id} of role {caller.role!r} does not have the scope {needed!r}")
+
+
+def give_caller(scope: Scope) -> Caller:
+    """Return the caller of a request, for the handlers that ask for one."""
+    caller = scope["user"]
+    if not isinstance(caller, Caller):
+        raise Forbidden("nobody was let in")
+    return caller

@@ -1,0 +1,177 @@
+"""``Idempotency-Key``: a POST that is sent twice is done once, and answered the same."""
+
+import hashlib
+import re
+import time
+
+from litestar.exceptions import ClientException
+from litestar.types import (
+    ASGIApp,
+    HTTPReceiveMessage,
+    HTTPRequestEvent,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    WebSocketReceiveMessage,
+)
+
+from assistant.core.access import Caller
+from assistant.core.ids import content_id
+from assistant.service.kept import Kept
+from assistant.service.layer import Layer
+from assistant.service.refusals import IdempotencyReused, IdempotencyRunning, PayloadTooLarge
+from assistant.store.idempotency import Idempotency, Replay
+
+HEADER = b"idempotency-key"
+_GOOD = re.compile(rb"[\x21-\x7e]{1,128}")
+_KEPT_HEADERS = {b"content-type", b"location", b"etag"}
+_FAILED = 500
+_MOST_KEPT = 4 << 20
+
+
+class IdempotentPosts(Layer):
+    """Remembers answers by key, caller, method and path; only for routes marked ``idempotent``.
+
+    Args:
+        kept: the answers.
+        kept_seconds: how long.
+        max_body: of a request, bytes.
+    """
+
+    def __init__(self, kept: Kept, kept_seconds: float, max_body: int) -> None:
+        self._kept = kept
+        self._kept_seconds = kept_seconds
+        self._max_body = max_body
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Do one request, or give the answer that it had before."""
+        values = [value for name, value in scope["headers"] if name == HEADER]
+        if not values or not scope["route_handler"].opt.get("idempotent"):
+            await next_app(scope, receive, send)
+            return
+        if len(values) > 1 or not _GOOD.fullmatch(values[0]):
+            raise ClientException("Idempotency-Key must be one word of at most 128 printable letters")
+        body = await _read(receive, self._max_body)
+        name, fingerprint = _name(scope, values[0]), _fingerprint(scope, body)
+        before = await self._kept.write(
+            lambda session: Idempotency(session, time.time()).begin(name, fingerprint, self._kept_seconds)
+        )
+        if before is not None:
+            await _replay(before, fingerprint, send)
+            return
+        await self._do(name, _Recorder(send), _again(body, receive), scope, next_app)
+
+    async def _do(
+        self, name: str, recorder: "_Recorder", receive: Receive, scope: Scope, next_app: ASGIApp
+    ) -> None:
+        """Do the request; an answer that can be given again is kept before its last byte goes out."""
+
+        async def keep() -> None:
+            status, headers, body = recorder.status, recorder.headers, bytes(recorder.body)
+            if status >= _FAILED or len(body) > _MOST_KEPT:
+                await self._kept.write(lambda session: Idempotency(session, time.time()).forget(name))
+            else:
+                await self._kept.write(
+                    lambda session: Idempotency(session, time.time()).finish(name, status, headers, body)
+                )
+
+        recorder.when_complete = keep
+        try:
+            await next_app(scope, receive, recorder)
+        finally:
+            if not recorder.is_complete:
+                await self._kept.write(lambda session: Idempotency(session, time.time()).forget(name))
+
+
+class _Recorder:
+    """Passes an answer on and keeps a copy."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.body = bytearray()
+        self.is_complete = False
+        self.when_complete = _nothing
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = tuple(
+                (key.decode("latin-1"), value.decode("latin-1"))
+                for key, value in message.get("headers", ())
+                if key.lower() in _KEPT_HEADERS
+            )
+        elif message["type"] == "http.response.body":
+            if len(self.body) <= _MOST_KEPT:
+                self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self.when_complete()
+                self.is_complete = True
+        await self._send(message)
+
+
+async def _nothing() -> None:
+    """Stand for what is done once an answer is complete."""
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientException("the client has gone")
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise PayloadTooLarge(f"the request body is larger than {most >> 20} MiB")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that gives the body first, and then what the connection has to say."""
+    is_given = False
+
+    async def give() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        whole: HTTPRequestEvent = {"type": "http.request", "body": body, "more_body": False}
+        return whole
+
+    return give
+
+
+def _name(scope: Scope, key: bytes) -> str:
+    caller = scope["user"]
+    who = caller.id if isinstance(caller, Caller) else ""
+    return content_id(who, str(scope.get("method", "")), scope["path"], key.decode("latin-1"), length=64)
+
+
+def _fingerprint(scope: Scope, body: bytes) -> str:
+    """Return a hash of what is asked; a multipart border is new each time and says nothing."""
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    border = kinds[0].partition(b"boundary=")[2].strip(b'"') if kinds else b""
+    said = body.replace(border, b"") if border else body
+    return hashlib.sha256(scope["query_string"] + b"\n" + said).hexdigest()
+
+
+async def _replay(before: Replay, fingerprint: str, send: Send) -> None:
+    if before.fingerprint != fingerprint:
+        raise IdempotencyReused("this Idempotency-Key came before with another request")
+    if before.status is None:
+        raise IdempotencyRunning("the request with this Idempotency-Key is still being worked on")
+    headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in before.headers]
+    headers += [(b"content-length", str(len(before.body)).encode()), (b"idempotent-replayed", b"true")]
+    start: HTTPResponseStartEvent = {
+        "type": "http.response.start",
+        "status": before.status,
+        "headers": headers,
+    }
+    await send(start)
+    end: HTTPResponseBodyEvent = {"type": "http.response.body", "body": before.body, "more_body": False}
+    await send(end)

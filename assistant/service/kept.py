@@ -1,0 +1,78 @@
+"""What the service keeps: its database and the queue of jobs, opened when first used."""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy.orm import Session
+
+from assistant.core.home import Home
+from assistant.jobs.job_queue import JobQueue
+from assistant.store.database import Database
+from assistant.store.keys import Keys
+
+T = TypeVar("T")
+CONCURRENT_SESSIONS = 8
+
+
+class Kept:
+    """Rows and files of the service. Safe to use from several threads.
+
+    Args:
+        home: the data folder.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._limiter = anyio.CapacityLimiter(CONCURRENT_SESSIONS)
+        self._opening = threading.Lock()
+        self._database: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """The rows; the first use opens them, which blocks."""
+        with self._opening:
+            if self._database is None:
+                self._database = Database(self.home.make().database_url)
+            return self._database
+
+    @property
+    def queue(self) -> JobQueue:
+        """The jobs."""
+        return JobQueue(self.database, self.home)
+
+    def has_keys(self) -> bool:
+        """Tell whether there ever was an API key; blocks."""
+        with self.database.read() as session:
+            return Keys(session).exist()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run blocking work in a worker thread."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Read rows in a worker thread."""
+
+        def read() -> T:
+            with self.database.read() as session:
+                return work(session)
+
+        return await self.run(read)
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Change rows in a worker thread; what was changed is on the disk when this returns."""
+
+        def write() -> T:
+            with self.database.write() as session:
+                return work(session)
+
+        return await self.run(write)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._opening:
+            if self._database is not None:
+                self._database.close()
+                self._database = None

@@ -1,0 +1,76 @@
+"""What was answered to requests with an ``Idempotency-Key``."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from assistant.core.records import Record
+from assistant.store.service_tables import IdempotencyRow
+
+LOST_SECONDS = 600.0  # a request that takes longer was cut off with its process
+
+
+class Replay(Record, frozen=True, kw_only=True):
+    """What was answered before.
+
+    Attributes:
+        fingerprint: of the request that it answered.
+        status: HTTP status, None while the request is being worked on.
+        headers: names and values that belong to the answer.
+        body: its bytes.
+    """
+
+    fingerprint: str
+    status: int | None
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Idempotency:
+    """The remembered requests within one session.
+
+    Args:
+        session: the transaction.
+        now: seconds since 1970.
+    """
+
+    def __init__(self, session: Session, now: float) -> None:
+        self._session = session
+        self._now = now
+
+    def begin(self, name: str, fingerprint: str, kept_seconds: float) -> Replay | None:
+        """Note that a request is being worked on; return what is known of an earlier one of that name.
+
+        Args:
+            name: of the key, unique to caller and route.
+            fingerprint: of the request.
+            kept_seconds: older answers are forgotten.
+        """
+        gone = delete(IdempotencyRow).where(IdempotencyRow.begun < self._now - kept_seconds)
+        self._session.execute(gone)
+        row = self._session.get(IdempotencyRow, name, with_for_update=True)
+        if row is not None and row.status is None and row.begun < self._now - LOST_SECONDS:
+            self._session.delete(row)
+            self._session.flush()
+            row = None
+        if row is None:
+            self._session.add(
+                IdempotencyRow(
+                    id=name, fingerprint=fingerprint, begun=self._now, status=None, headers=[], body=b""
+                )
+            )
+            self._session.flush()
+            return None
+        headers = tuple((str(key), str(value)) for key, value in row.headers)
+        return Replay(fingerprint=row.fingerprint, status=row.status, headers=headers, body=row.body)
+
+    def finish(self, name: str, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        """Keep what was answered."""
+        row = self._session.get(IdempotencyRow, name)
+        if row is not None:
+            row.status, row.headers, row.body = status, [list(pair) for pair in headers], body
+
+    def forget(self, name: str) -> None:
+        """Let a request be made again: it failed."""
+        self._session.execute(delete(IdempotencyRow).where(IdempotencyRow.id == name))

@@ -1,0 +1,246 @@
+"""Releases and which one is served: index snapshot, adapter, prompts and settings, switched together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from assistant.core.errors import CollectionBusy, InputError, NotFoundError
+from assistant.core.ids import content_id
+from assistant.core.records import Record
+from assistant.store.release_tables import ReleaseEventRow, ReleaseRow
+
+State = Literal["candidate", "active", "superseded", "retired"]
+Action = Literal["create", "promote", "rollback", "retire"]
+
+
+class ReleaseContent(Record, frozen=True, kw_only=True):
+    """Everything that shapes an answer.
+
+    Attributes:
+        collection: that it answers from.
+        snapshot: name of the index snapshot.
+        snapshot_sha256: of the snapshot's manifest, which holds the hashes of all its files.
+        embedder: fingerprint of what made its vectors.
+        base_model: name of the base model.
+        adapter: name of the adapter, None for the base model alone.
+        adapter_sha256: file → hash of the adapter's files.
+        templates: hash over the prompt templates.
+        settings: section → key → value, of those that shape answers.
+        report_sha256: of the evaluation report, None where there is none.
+        version: of Deskmate.
+    """
+
+    collection: str
+    snapshot: str
+    snapshot_sha256: str
+    embedder: str
+    base_model: str
+    adapter: str | None
+    adapter_sha256: dict[str, str]
+    templates: str
+    settings: dict[str, dict[str, Any]]
+    report_sha256: str | None
+    version: str
+
+    @property
+    def id(self) -> str:
+        """``rel-`` and a hash over all of it: the same content is the same release."""
+        return f"rel-{content_id(msgspec.json.encode(self, order='sorted').decode(), length=12)}"
+
+
+class Release(Record, frozen=True, kw_only=True):
+    """A stored release."""
+
+    id: str
+    content: ReleaseContent
+    state: State
+    created: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stored content is what the id was made from."""
+        return self.content.id == self.id
+
+
+class ReleaseEvent(Record, frozen=True, kw_only=True):
+    """Something that was done; ``proof`` says in a line what it was done on."""
+
+    release: str
+    action: Action
+    before: str | None
+    time: str
+    actor: str
+    proof: str
+
+
+class Releases:
+    """The releases within one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def save(self, content: ReleaseContent, actor: str) -> Release:
+        """Store a release; one of the same content is left as it is."""
+        row = self._session.get(ReleaseRow, content.id)
+        if row is None:
+            row = ReleaseRow(
+                id=content.id,
+                collection=content.collection,
+                content=msgspec.to_builtins(content),
+                state="candidate",
+                created=_now(),
+            )
+            self._session.add(row)
+            self._note(row, "create", None, actor, "")
+        return _release(row)
+
+    def find(self, release_id: str, collection: str) -> Release:
+        """Return a release by its id or an unambiguous beginning of it.
+
+        Raises:
+            NotFoundError: the collection has none.
+            InputError: several begin so.
+        """
+        query = select(ReleaseRow).where(
+            ReleaseRow.collection == collection, ReleaseRow.id.startswith(release_id, autoescape=True)
+        )
+        rows = self._session.scalars(query).all()
+        if len(rows) > 1:
+            raise InputError(f"{len(rows)} releases of collection {collection!r} begin with {release_id!r}")
+        if not rows or not release_id:
+            raise NotFoundError(
+                f"no release {release_id!r} of collection {collection!r}",
+                next_command=f"deskmate release list --collection {collection}",
+            )
+        return _release(rows[0])
+
+    def of(self, collection: str) -> list[Release]:
+        """Return a collection's releases, newest first."""
+        query = select(ReleaseRow).where(ReleaseRow.collection == collection)
+        rows = self._session.scalars(query.order_by(ReleaseRow.created.desc(), ReleaseRow.id))
+        return [_release(row) for row in rows]
+
+    def active(self, collection: str) -> Release | None:
+        """Return the served release, None where none was promoted."""
+        row = self._active_row(collection)
+        return _release(row) if row else None
+
+    def previous(self, collection: str) -> Release:
+        """Return the release that the served one took over from.
+
+        Raises:
+            NotFoundError: there is none, or it was retired.
+        """
+        active = self._active_row(collection)
+        event = active and self._session.scalar(
+            select(ReleaseEventRow)
+            .where(
+                ReleaseEventRow.release == active.id,
+                ReleaseEventRow.action == "promote",
+                ReleaseEventRow.collection == collection,
+            )
+            .order_by(ReleaseEventRow.number.desc())
+            .limit(1)
+        )
+        row = self._session.get(ReleaseRow, event.before) if event and event.before else None
+        if row is None or row.state == "retired":
+            raise NotFoundError(
+                f"collection {collection!r} has no release to roll back to",
+                next_command=f"deskmate release list --collection {collection}",
+            )
+        return _release(row)
+
+    def switch(
+        self, release: Release, action: Action, expected: str | None, actor: str, proof: str
+    ) -> Release:
+        """Make a release the served one.
+
+        Args:
+            release: to serve.
+            action: ``promote`` or ``rollback``.
+            expected: id of the release that was served when the decision was made, None for none.
+            actor: who did it.
+            proof: what it was done on.
+
+        Raises:
+            CollectionBusy: another one was promoted meanwhile.
+            InputError: the release was retired.
+        """
+        collection = release.content.collection
+        row, active = self._session.get_one(ReleaseRow, release.id), self._active_row(collection)
+        if (active.id if active else None) != expected:
+            raise CollectionBusy(
+                f"another release of collection {collection!r} was promoted meanwhile: "
+                f"{active.id if active else 'none'} is served now",
+                next_command=f"deskmate release list --collection {collection}",
+            )
+        if row.state == "retired":
+            raise InputError(f"release {release.id} was retired; create it anew")
+        if active is not None and active.id != row.id:
+            active.state = "superseded"
+            self._session.flush()
+        row.state = "active"
+        self._note(row, action, expected, actor, proof)
+        try:
+            self._session.flush()
+        except IntegrityError as error:  # another database than SQLite lets two transactions come this far
+            raise CollectionBusy(
+                f"another release of collection {collection!r} was promoted meanwhile"
+            ) from error
+        return _release(row)
+
+    def retire(self, release: Release, actor: str) -> None:
+        """Let a release never be served again.
+
+        Raises:
+            InputError: it is the served one.
+        """
+        changed = self._session.execute(
+            update(ReleaseRow)
+            .where(ReleaseRow.id == release.id, ReleaseRow.state != "active")
+            .values(state="retired")
+        )
+        if not changed.rowcount:  # type: ignore[attr-defined]
+            raise InputError(f"release {release.id} is served; promote another one first")
+        row = self._session.get_one(ReleaseRow, release.id)
+        self._note(row, "retire", None, actor, "")
+
+    def events(self, collection: str) -> list[ReleaseEvent]:
+        """Return what was done, newest first."""
+        query = select(ReleaseEventRow).where(ReleaseEventRow.collection == collection)
+        rows = self._session.scalars(query.order_by(ReleaseEventRow.number.desc()))
+        fields = ReleaseEvent.__struct_fields__
+        return [msgspec.convert({name: getattr(row, name) for name in fields}, ReleaseEvent) for row in rows]
+
+    def _active_row(self, collection: str) -> ReleaseRow | None:
+        return self._session.scalar(
+            select(ReleaseRow).where(ReleaseRow.collection == collection, ReleaseRow.state == "active")
+        )
+
+    def _note(self, row: ReleaseRow, action: Action, before: str | None, actor: str, proof: str) -> None:
+        self._session.add(
+            ReleaseEventRow(
+                collection=row.collection,
+                release=row.id,
+                action=action,
+                before=before,
+                time=_now(),
+                actor=actor,
+                proof=proof,
+            )
+        )
+
+
+def _release(row: ReleaseRow) -> Release:
+    fields = {name: getattr(row, name) for name in Release.__struct_fields__}
+    return msgspec.convert(fields, Release)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

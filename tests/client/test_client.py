@@ -1,0 +1,135 @@
+"""The client against the service itself, without a port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from assistant.client import AsyncDeskmateClient, DeskmateClient
+from assistant.client.calls import Refused, Unreachable
+from assistant.core.errors import InputError, NotFoundError
+from assistant.core.home import Home
+from assistant.core.progress import NoProgress
+from assistant.core.settings import EmbedderSettings, EngineSettings, Settings
+from assistant.service.app import create_app
+from assistant.service.schemas_answers import AnswerReply, PassagesEvent, TokenEvent
+from assistant.store.database import Database
+from assistant.store.keys import Keys, NewKey
+from indexing.build import Builder
+from indexing.embedding import HashingEmbedder
+
+URL, OK = "http://127.0.0.1:8080", 200
+SETTINGS = Settings(embedder=EmbedderSettings(model="hashing"), engine=EngineSettings(kind="scripted"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "pump.md").write_text("# Pump\n\nFault code E07 means that the motor is too hot.\n", "utf-8")
+    (folder / "炉.md").write_text("# 烤炉\n\n故障代码 E12 表示炉门开关没有闭合。\n", "utf-8")
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def serving(home: Home, files: Path) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    database = Database(home.database_url)
+    Builder("default", home, SETTINGS, database, HashingEmbedder(), NoProgress()).add([files])
+    database.close()
+    app = create_app(SETTINGS, home=home)
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as opening:
+            while (await opening.get("/readyz")).status_code != OK:  # noqa: ASYNC110 - over HTTP
+                await asyncio.sleep(0.01)
+        yield transport
+
+
+async def test_every_method(home: Home, files: Path) -> None:
+    async with serving(home, files) as transport, AsyncDeskmateClient(URL, transport=transport) as client:
+        await use_every_method(client)
+
+
+async def use_every_method(client: AsyncDeskmateClient) -> None:
+    (first, *_) = await client.search("故障代码 E12", top_k=1)
+    answer = await client.answer("What does fault code E07 mean?")
+    events = [event async for event in client.stream("故障代码 E12 表示什么？")]
+    shown = await client.show_answer(answer.id)
+    told = await client.send_feedback(answer.id, "up", is_resolved=True)
+    passed = await client.hand_over(answer.id, "please call")
+    job = await client.add_documents({"new.md": "# New\n\nText."}, idempotency_key="1")
+    again = await client.add_documents({"new.md": "# New\n\nText."}, idempotency_key="1")
+    assert first.document == "炉.md"
+    assert "too hot" in answer.text
+    assert isinstance(events[0], PassagesEvent)
+    assert isinstance(events[1], TokenEvent)
+    assert isinstance(events[-1], AnswerReply)
+    assert "炉门开关没有闭合" in events[-1].text
+    assert shown.answer.text == answer.text
+    assert (told.rating, told.is_resolved, passed.state, job.state) == ("up", True, "open", "queued")
+    assert (await client.job(job.id)).id == again.id == job.id
+    assert [row.name for row in await client.collections()] == ["default"]
+    assert [row.name async for row in client.documents()] == ["pump.md", "炉.md"]
+
+
+async def test_problems_are_our_errors(home: Home, files: Path) -> None:
+    async with serving(home, files) as transport, AsyncDeskmateClient(URL, transport=transport) as client:
+        await meet_every_problem(client, transport, home)
+
+
+async def meet_every_problem(
+    client: AsyncDeskmateClient, transport: httpx.AsyncBaseTransport, home: Home
+) -> None:
+    with pytest.raises(NotFoundError, match="no collection 'nothing'"):
+        await client.answer("x", "nothing")
+    with pytest.raises(InputError, match="rating"):
+        await client.send_feedback("ans-0")
+    with pytest.raises(InputError, match="empty"):
+        [event async for event in client.stream(" ")]
+    database = Database(home.database_url)
+    with database.write() as session:
+        _, secret = Keys(session).create(NewKey(name="x"))
+    database.close()
+    async with AsyncDeskmateClient(URL, "dmk_wrong", transport=transport) as wrong:
+        with pytest.raises(Refused, match="API key"):
+            await wrong.search("pump")
+    async with AsyncDeskmateClient(URL, secret, transport=transport) as agent:
+        assert await agent.search("pump")
+        with pytest.raises(Refused, match="'manage'"):
+            await agent.add_documents({"a.md": "x"})
+
+
+def test_no_service_is_told() -> None:
+    with DeskmateClient("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
+        client.search("pump")
+
+
+def test_the_blocking_client_reads_the_same() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if b'"stream":true' in request.content:
+            return httpx.Response(
+                200, text='event: token\ndata: {"text":"水"}\n\n: beat\n\nevent: odd\ndata: {}\n\n'
+            )
+        return httpx.Response(429, json={"type": "x", "title": "x", "status": 429, "detail": "wait"})
+
+    seen: list[httpx.Request] = []
+    with DeskmateClient("http://x", "dmk_1", transport=httpx.MockTransport(answer)) as client:
+        assert list(client.stream("泵?")) == [TokenEvent(text="水")]
+        with pytest.raises(Exception, match="wait"):
+            client.answer("x")
+    assert {request.headers["authorization"] for request in seen} == {"Bearer dmk_1"}
+
+
+def test_the_client_needs_no_server_library() -> None:
+    script = "import sys; sys.modules['litestar'] = None; import assistant.client"
+    done: Any = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,65 @@
+"""Canary prompts from training, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from assistant.core.errors import ModelError
+from assistant.core.records import Example, Message, Usage
+from assistant.engine.canary import COMMON_PROMPTS, check_canary, read_canary, write_prompts
+from assistant.engine.protocol import Completion, GenerationRequest
+
+
+def example(number: int, language: str, question: str) -> Example:
+    turns = (Message(role="user", content=question), Message(role="assistant", content="secret answer"))
+    return Example(id=str(number), recipe="r", language=language, messages=turns)  # type: ignore[arg-type]
+
+
+class Speaker:
+    """Says a word for the base model and another for an adapter."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = list(words)
+
+    def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        word = self.words.pop(0) if len(self.words) > 1 else self.words[0]
+        return [
+            Completion(
+                text=word if request.adapter else "base",
+                finish_reason="stop",
+                usage=Usage(),
+            )
+            for request in requests
+        ]
+
+
+def test_training_leaves_short_prompts_of_both_languages_without_answers(tmp_path: Path) -> None:
+    rows = [example(n, "en", "Which torque? " * (n + 1)) for n in range(5)] + [
+        example(9, "zh", "多久更换？" * 20)
+    ]
+    write_prompts(tmp_path, rows)
+    found = read_canary(tmp_path)
+    texts = [prompt[-1].content for prompt in found.prompts]
+    assert texts == ["Which torque? ", "Which torque? " * 2, "多久更换？" * 20]
+    assert found.is_taught
+
+
+def test_texts_are_kept_by_engine_and_number_format(tmp_path: Path) -> None:
+    assert read_canary(tmp_path).prompts == COMMON_PROMPTS
+    assert not check_canary("a", tmp_path, "sglang/float32", Speaker("one").complete)
+    assert not check_canary("a", tmp_path, "local/bfloat16", Speaker("two").complete)
+    assert check_canary("a", tmp_path, "sglang/float32", Speaker("one").complete)
+    assert check_canary(
+        "a", tmp_path, "local/bfloat16", Speaker("slip", "two").complete
+    )  # one slip is let pass
+    with pytest.raises(ModelError, match="fails its canary in local/bfloat16"):
+        check_canary("a", tmp_path, "local/bfloat16", Speaker("one").complete)
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "canary.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_canary(tmp_path)

@@ -1,0 +1,180 @@
+"""Adapters behind an SGLang server: canaries, restarts, eviction, draining, back-pressure, the breaker."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.core.errors import EngineBusy, EngineUnavailable, ModelError, NotFoundError
+from assistant.core.jsonl import write_json
+from assistant.core.records import Message
+from assistant.engine.breaker import CircuitBreaker
+from assistant.engine.canary import Canary
+from assistant.engine.protocol import TextDelta
+
+SCHEMA = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """Adapters with a canary prompt of their training each."""
+    found = {}
+    for name in ("pumps", "ovens", "boilers"):
+        found[name] = tmp_path / name
+        found[name].mkdir()
+        prompt = (Message(role="user", content=f"问 {name}?"),)
+        write_json(found[name] / "canary.json", Canary(prompts=(prompt,), is_taught=True))
+    return found
+
+
+def texts(folder: Path) -> dict[str, list[str]]:
+    return json.loads((folder / "canary.json").read_text())["texts"]
+
+
+def test_the_first_load_records_the_canary_and_later_ones_are_held_to_it(
+    connect: Callable, ask: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    connect().load_adapter("pumps", str(folders["pumps"]))
+    assert texts(folders["pumps"])["sglang/float32"][0].startswith("base:pumps|问 pumps?")
+    server.adapters.clear()
+    connect().load_adapter("pumps", str(folders["pumps"]))  # the same text: it passes
+    server.adapters.clear()
+    server.renamed["base:pumps"] = "base:ovens"  # the server answers with another adapter
+    engine = connect()
+    with pytest.raises(ModelError, match="fails its canary in sglang/float32"):
+        engine.load_adapter("pumps", str(folders["pumps"]))
+    assert server.adapters == {}
+    with pytest.raises(NotFoundError):
+        engine.complete([ask("Why?", adapter="pumps")])
+
+
+def test_an_adapter_that_answers_as_the_base_model_is_refused(
+    connect: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    server.renamed["base:pumps"] = "base"
+    with pytest.raises(ModelError, match="as the base model does"):
+        connect().load_adapter("pumps", str(folders["pumps"]))
+    assert texts(folders["pumps"]) == {}
+
+
+def test_a_server_that_was_started_again_gets_its_adapters_back_checked(
+    connect: Callable, ask: Callable, read: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    engine = connect()
+    for name in ("pumps", "ovens"):
+        engine.load_adapter(name, str(folders[name]))
+    server.adapters.clear()
+    assert engine.complete([ask("Why?", adapter="pumps")])[0].text.startswith("base:pumps|Why?")
+    server.adapters.clear()
+    assert read(engine.stream(ask("Why?", adapter="ovens")))[0].startswith("base:ovens|Why?")
+    server.adapters.clear()
+    server.renamed["base:pumps"] = "base:ovens"
+    for _ in range(2):
+        with pytest.raises(ModelError, match="fails its canary"):
+            engine.complete([ask("Why?", adapter="pumps")])
+    asked = len(server.bodies)
+    with pytest.raises(ModelError, match="fails its canary"):
+        engine.complete([ask("Why?", adapter="pumps")])
+    assert len(server.bodies) == asked  # it is not tried again with every question
+
+
+def test_the_least_recently_used_adapter_makes_room_and_comes_back(
+    connect: Callable, ask: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    engine = connect(sglang={"loaded_adapters": 2})
+    for name in ("pumps", "ovens"):
+        engine.load_adapter(name, str(folders[name]))
+    engine.complete([ask("Why?", adapter="pumps")])
+    engine.load_adapter("boilers", str(folders["boilers"]))
+    assert server.unloads == ["ovens"]
+    assert engine.complete([ask("Why?", adapter="ovens")])[0].text.startswith("base:ovens|")
+    assert server.unloads == ["ovens", "pumps"]
+    assert set(server.adapters) == {"ovens", "boilers"}
+
+
+def test_an_unload_waits_for_running_requests(
+    connect: Callable, ask: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    engine = connect()
+    engine.load_adapter("pumps", str(folders["pumps"]))
+    server.token_seconds = 0.05
+    stream = engine.stream(ask("Why?", adapter="pumps"))
+    assert isinstance(next(stream), TextDelta)
+    unloading = threading.Thread(target=engine.unload_adapter, args=("pumps",))
+    unloading.start()
+    time.sleep(0.05)
+    assert server.unloads == []
+    assert "阀门" in "".join(event.text for event in stream if isinstance(event, TextDelta))
+    unloading.join(5)
+    assert server.unloads == ["pumps"]
+    with pytest.raises(NotFoundError):
+        engine.stream(ask("Why?", adapter="pumps"))
+
+
+def test_many_threads_and_adapters_never_get_another_adapters_answer(
+    connect: Callable, ask: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    engine = connect(sglang={"loaded_adapters": 2}, batch_size=8)
+    for name, folder in folders.items():
+        engine.load_adapter(name, str(folder))
+    requests = [ask(f"q{n}", adapter=[*folders, None][n % 4]) for n in range(60)]
+    for request, done in zip(requests, engine.complete(requests), strict=True):
+        model = f"base:{request.adapter}" if request.adapter else "base"
+        assert done.text.startswith(f"{model}|{request.messages[-1].content}")
+
+
+def test_more_requests_than_places_are_turned_away(connect: Callable, ask: Callable, server: Any) -> None:
+    server.token_seconds = 0.05
+    engine = connect(batch_size=1, queue_limit=1)
+    streams = [engine.stream(ask("Why?")) for _ in range(2)]
+    with pytest.raises(EngineBusy, match="wait already"):
+        engine.stream(ask("Why?"))
+    streams[0].close()
+    assert list(engine.stream(ask("Why?")))
+    streams[1].close()
+
+
+def test_a_schema_and_log_probabilities_are_asked_for_and_never_several_answers(
+    connect: Callable, ask: Callable, server: Any
+) -> None:
+    connect().complete([ask("Why?", json_schema=SCHEMA, logprobs=True)])
+    (body,) = server.bodies
+    assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert body["logprobs"] is True
+    assert "n" not in body
+
+
+def test_the_breaker_opens_after_failures_and_closes_after_a_trial() -> None:
+    now = 0.0
+    breaker = CircuitBreaker(2, 5.0, clock=lambda: now)
+    breaker.failed("refused")
+    breaker.check()
+    breaker.failed("refused")
+    with pytest.raises(EngineUnavailable, match=r"failed 2 times in a row \(refused\)"):
+        breaker.check()
+    now = 5.1
+    breaker.check()  # one request as a trial
+    with pytest.raises(EngineUnavailable):
+        breaker.check()
+    breaker.succeeded()
+    breaker.check()
+
+
+def test_a_dead_server_is_not_asked_again_and_again(connect: Callable, ask: Callable, server: Any) -> None:
+    engine = connect(sglang={"breaker_failures": 1, "breaker_seconds": 60})
+    assert engine.complete([ask("Why?")])
+    server.connections_to_break = 3
+    with pytest.raises(EngineUnavailable, match="no engine answers"):
+        engine.complete([ask("Why?")])
+    asked = len(server.bodies)
+    with pytest.raises(EngineUnavailable, match="in a row"):
+        engine.complete([ask("Why?")])
+    assert len(server.bodies) == asked
+    assert engine.problems() == ()  # health is asked past the breaker, and closes it
+    assert engine.complete([ask("Why?")])

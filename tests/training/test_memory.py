@@ -1,0 +1,51 @@
+"""What does not fit is refused with its arithmetic before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from assistant.core.errors import ResourceError
+from assistant.core.settings_train import TrainSettings
+from training.memory import MEBIBYTE, MemoryPlan, base_bytes, free_memory, peak_memory, refuse_too_much
+from training.session import TrainReport
+
+TrainTiny = Callable[..., TrainReport]
+
+
+def test_too_little_memory_is_refused_before_a_step(train_tiny: TrainTiny, tmp_path: Path) -> None:
+    with pytest.raises(ResourceError) as caught:
+        train_tiny(memory_mebibytes=64)
+    for part in (
+        "base",
+        "activations",
+        "= ",
+        "memory_mebibytes allows 0.06 GiB",
+        "step_tokens (now 96)",
+        "nf4",
+    ):
+        assert part in caught.value.message
+    assert not (tmp_path / "runs" / "train-a" / "metrics.jsonl").exists()
+
+
+def test_what_fits_passes() -> None:
+    plan = MemoryPlan(base=1, adapter=1, activations=1, logits=1, libraries=0)
+    refuse_too_much(plan.total, 4, plan.describe(), TrainSettings())
+    with pytest.raises(ResourceError, match="free are"):
+        refuse_too_much(plan.total, 3, plan.describe(), TrainSettings())
+
+
+def test_four_bits_take_less(tiny_model: Path) -> None:
+    settings = TrainSettings()
+    wide = base_bytes(tiny_model, settings, "float32")
+    assert wide == 2 * base_bytes(tiny_model, settings, "bfloat16")
+    packed = msgspec.structs.replace(settings, quantize="nf4")
+    assert base_bytes(tiny_model, packed, "bfloat16") < wide // 2
+
+
+def test_memory_is_measured() -> None:
+    assert free_memory() > 64 * MEBIBYTE
+    assert peak_memory() > 32 * MEBIBYTE

@@ -1,0 +1,60 @@
+"""Checkpoints: all that a run needs to go on, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+FILE = "state.pt"
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Where a run stands.
+
+    Attributes:
+        step: optimiser steps done.
+        fingerprint: of all that shapes the run; another one begins anew.
+        optimizer: the adapter's fp32 weights and the optimiser's moments.
+        random: state of the random generator, for dropout.
+        best: score and weights of the best validation, None before the first.
+        misses: validations without gain since then.
+    """
+
+    step: int
+    fingerprint: str
+    optimizer: dict[str, Any]
+    random: Any
+    best: tuple[float, Any] | None = None
+    misses: int = 0
+
+
+def write_checkpoint(folder: Path, state: State) -> None:
+    """Write the checkpoint; a crash while writing leaves the one before."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{FILE}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            torch.save({name: getattr(state, name) for name in state.__struct_fields__}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(folder: Path, fingerprint: str) -> State | None:
+    """Return the checkpoint, None where there is none of this run or it cannot be read."""
+    import torch
+
+    try:
+        found = torch.load(folder / FILE, weights_only=True)
+        state = State(**found)
+    except (OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError):
+        return None
+    return state if state.fingerprint == fingerprint else None

@@ -1,0 +1,120 @@
+"""What one pair must show by itself: form, language, support by its chunks, a question that stands alone."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from assistant.core.language import detect_language
+from assistant.core.sentences import numbers, support, terms
+from training.pairs import Pair
+
+MIN_GROUNDED = 0.75
+MIN_GROUNDED_RECIPE = 0.6
+MIN_QUESTION_CHARACTERS = {"en": 8, "zh": 4}
+MAX_QUESTION_CHARACTERS = 300
+MAX_ANSWER_CHARACTERS = 1200
+# these come from rules that are older than the recipes; what a recipe makes is checked more strictly
+CORE = frozenset({"table", "ticket", "dialogue", "sentence"})
+_CODE = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,4}-?\d{1,5}(?![A-Za-z0-9])")
+_QUANTITY = re.compile(
+    r"(?<![A-Za-z0-9.,-])\d[\d,]*(?:\.\d+)?\s?(?:°C|℃|%|[kKmMµμ]?(?:Hz|W|V|A|Ω|Pa|g|m|L)\b|N[·.]?m|mm|cm|bar|rpm"
+    r"|r/min|min|hours?|days?|months?|s\b|个月|小时|分钟|秒|天|元|层)"
+)
+_LEANING = re.compile(
+    r"^(?:and |so )?(?:what|how|why|when|where|which|does|do|is|are|can)\b[^?]{0,12}"
+    r"\b(?:it|this|that|they|these)\b"
+    r"|^(?:它|这个|那个|该项|上述|以上)",
+    re.IGNORECASE,
+)
+
+
+_MARK = re.compile(r"\s?\[\d{1,2}\]")
+
+
+class Verdict(NamedTuple):
+    """Why a pair is turned away, for a person."""
+
+    reason: str
+    detail: str = ""
+
+
+def check_pair(pair: Pair) -> Verdict | None:
+    """Return why a pair is turned away for what it is by itself, None where it passes."""
+    is_free = not pair.chunks
+    return _form(pair) or (None if is_free or not pair.is_covered else _support(pair)) or _stands_alone(pair)
+
+
+def support_of(pair: Pair) -> float:
+    """Return how well the pair's chunks carry its answer, from 0 to 1."""
+    return support(_MARK.sub("", pair.answer), _evidence(pair) + " " + pair.question)
+
+
+def _form(pair: Pair) -> Verdict | None:
+    question, language = pair.question, pair.chunk.language
+    # a bare code is a question that people ask, in any language
+    is_code = pair.recipe not in CORE and _CODE.fullmatch(question.rstrip("?？")) is not None
+    if not is_code and not MIN_QUESTION_CHARACTERS[language] <= len(question) <= MAX_QUESTION_CHARACTERS:
+        return Verdict("question too short or too long", f"{len(question)} characters")
+    if not is_code and detect_language(question) != language:
+        return Verdict("question in another language", f"{detect_language(question)}, not {language}")
+    if not pair.answer or len(pair.answer) > MAX_ANSWER_CHARACTERS:
+        return Verdict("answer empty or too long", f"{len(pair.answer)} characters")
+    is_prose = pair.recipe not in CORE and pair.chunks and len(terms(pair.answer)) > 8  # noqa: PLR2004
+    if is_prose and not pair.answer.startswith("{") and detect_language(pair.answer) != language:
+        return Verdict("answer in another language", f"not {language}")
+    return None
+
+
+def _support(pair: Pair) -> Verdict | None:
+    evidence, answer = _evidence(pair), _MARK.sub("", pair.answer)
+    missing = numbers(answer) - numbers(evidence)
+    if pair.recipe not in CORE:
+        missing = missing - numbers(_said(pair))
+    if missing and pair.recipe != "procedure":  # there steps are numbered anew
+        return Verdict("number not in the chunk", ", ".join(sorted(missing)))
+    if pair.recipe in CORE:
+        needs = pair.recipe in {"sentence", "table"}
+        value = support(answer, evidence + " " + pair.question)
+        return Verdict("answer not grounded", f"{value:.2f}") if needs and value < MIN_GROUNDED else None
+    known = _squeezed(f"{evidence} {_said(pair)}")
+    for kind, pattern in (("code", _CODE), ("quantity", _QUANTITY)):
+        strange = [found for found in pattern.findall(answer) if _squeezed(found) not in known]
+        if strange:
+            return Verdict(f"{kind} not in the chunk", ", ".join(strange[:3]))
+    value = support(answer, f"{evidence} {_said(pair)}")
+    return Verdict("answer not grounded", f"{value:.2f}") if value < MIN_GROUNDED_RECIPE else None
+
+
+def _stands_alone(pair: Pair) -> Verdict | None:
+    """Return why a question cannot be understood without its text; later turns lean on earlier ones."""
+    if pair.recipe == "sentence" and _is_vague(pair.question, _evidence(pair)):
+        return Verdict("question not about the chunk")
+    has_turns = any(turn.role == "user" for turn in pair.history)
+    if pair.recipe not in CORE and pair.chunks and not has_turns and pair.teacher != "tickets":
+        leaning = _LEANING.search(pair.question)
+        if leaning and not _CODE.search(pair.question):
+            return Verdict("question not self-contained", leaning.group())
+    return None
+
+
+def _is_vague(question: str, evidence: str) -> bool:
+    """Return whether a question names too little of its chunk to be understood without it."""
+    asked = terms(question)
+    return len(asked & terms(evidence)) < max(1, len(asked) // 3)
+
+
+def _evidence(pair: Pair) -> str:
+    return " ".join(
+        text for chunk in pair.chunks or (pair.chunk,) for text in (*chunk.heading_path, chunk.text)
+    )
+
+
+def _said(pair: Pair) -> str:
+    """Return what stands around the answer without being evidence of anything new."""
+    return " ".join([pair.question, pair.added, *(turn.content for turn in pair.history)])
+
+
+def _squeezed(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split()).lower()
