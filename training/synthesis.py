@@ -228,6 +228,7 @@ def _key(chunks: Sequence[Chunk], settings: Settings, held_out: Sequence[Case], 
         settings.engine.base_model,
         f"{settings.teacher.kind} {settings.teacher.base_model}",
         *(chunk.id for chunk in chunks),
-        *(case.question for case in held_out),
+        f"{settings.index.pii} {settings.index.pii_collections}",
+        *(text for case in held_out for text in (case.question, *case.paraphrases)),
         *shaped,
     )

@@ -30,6 +30,7 @@ def mend_figures(question: str, text: str, passages: tuple[Passage, ...]) -> str
 
     A sentence misreads when a line that has no such figure speaks of its subject clearly more than any
     line that has it, or when the figure stands in a column that nobody asked for beside one that was.
+    Several figures may come from several lines, so they are held against columns only.
 
     Args:
         question: as asked; its figures are nobody's claim.
@@ -38,7 +39,11 @@ def mend_figures(question: str, text: str, passages: tuple[Passage, ...]) -> str
     """
     pieces: list[str] = []
     end = 0
+    is_bare = not _words(without_marks(text))
     for span in split_sentences(text):
+        # "1." at the head of a list item is no claim, "27 [1]" as the whole answer is
+        if not is_bare and not _words(without_marks(span.text)):
+            continue
         if line := _line_instead(question, span.text, passages):
             pieces += [text[end : span.start].rstrip(), "\n", line, "\n"]
             end = span.end
@@ -55,7 +60,7 @@ def _line_instead(question: str, sentence: str, passages: tuple[Passage, ...]) -
     lines = sorted(_lines(passages, words), key=lambda line: line.coverage, reverse=True)
     held = next((line for line in lines if figures <= line.figures), None)
     lead = lines[0].coverage - (held.coverage if held else 0.0) if lines else 0.0
-    if lead >= _MIN_LEAD and lines[0].coverage >= _MIN_COVERAGE:
+    if len(figures) == 1 and lead >= _MIN_LEAD and lines[0].coverage >= _MIN_COVERAGE:
         return lines[0].text
     return held.text if held and _is_other_column(held.text, figures, words) else None
 

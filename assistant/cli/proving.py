@@ -80,7 +80,15 @@ def pass_gate(context: Context, release: Release) -> str:
             "create it anew",
             next_command=f"deskmate eval --collection {collection} --suite FILE",
         )
-    verdict = verdict_on(context, read_report(report))
+    shown = read_report(report)
+    measured, released = shown.about.get("adapter", "none"), release.content.adapter or "none"
+    if measured != released:
+        raise InputError(
+            f"the report of release {release.id} measured adapter {measured}, the release has {released}; "
+            "evaluate it, then create the release anew",
+            next_command=f"deskmate eval --collection {collection} --suite FILE",
+        )
+    verdict = verdict_on(context, shown)
     if not verdict.is_passed:
         raise GateRefused(f"release {release.id} is not served:\n{verdict_text(verdict)}")
     return "gate: passed"

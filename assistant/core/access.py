@@ -43,8 +43,18 @@ class Caller(Record, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
 
     def may(self, scope: Scope) -> bool:
-        """Tell whether role and key allow a scope."""
+        """Tell whether role and key allow a scope.
+
+        Who may read a part only neither makes keys, which could read all, nor reads the log of all.
+        """
+        if self.is_restricted and scope in {"keys", "audit"}:
+            return False
         return scope in ROLE_SCOPES[self.role] and (self.scopes is None or scope in self.scopes)
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether some collections or documents do not exist for this caller."""
+        return self.collections is not None or bool(self.filters)
 
     def reads(self, collection: str) -> bool:
         """Tell whether a collection exists for this caller."""

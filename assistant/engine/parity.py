@@ -188,11 +188,13 @@ def _begins_alike(done: Completion, expected: Reference) -> bool:
 def _with_adapter(base: Any, model: Any, key: str, folder: Path) -> Any:
     from peft import PeftModel
 
+    # in the model's own type, as the local engine computes
+    options: dict[str, Any] = {"adapter_name": key, "autocast_adapter_dtype": False}
     try:
         if model is None:
-            model = PeftModel.from_pretrained(base, str(folder), adapter_name=key)
+            model = PeftModel.from_pretrained(base, str(folder), **options)
         else:
-            model.load_adapter(str(folder), adapter_name=key)
+            model.load_adapter(str(folder), **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"adapter {folder} cannot be loaded: {error}") from error
     model.set_adapter(key)

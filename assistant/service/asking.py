@@ -68,7 +68,9 @@ class Desk:
         pipeline = await self._service.pipeline(asked.collection)
         work = functools.partial(pipeline.stream, question, arm, asked.options)
         events = iterate_off_loop(work, self._service.answering)
-        return self._stored(events, caller, asked, describe(pipeline, self._service.settings))
+        # the snapshot may have to be opened for it
+        lineage = await self._kept.run(lambda: describe(pipeline, self._service.settings))
+        return self._stored(events, caller, asked, lineage)
 
     async def answer(self, caller: Caller, asked: Ask) -> Answer:
         """Return a whole answer; errors as in ``ask``, and those of the engine."""

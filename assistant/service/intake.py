@@ -11,7 +11,8 @@ from litestar.datastructures import UploadFile
 from sqlalchemy.orm import Session
 
 from assistant.core.access import Caller
-from assistant.core.errors import InputError, NotFoundError
+from assistant.core.errors import DeskmateError, InputError, NotFoundError
+from assistant.core.settings import IndexSettings
 from assistant.jobs.listing import note_origin
 from assistant.jobs.records import Job
 from assistant.service.access import readable
@@ -23,6 +24,7 @@ from assistant.service.uploads import Uploads, check_name
 from assistant.store.documents import Documents
 from assistant.store.reading import Reading
 from indexing.metadata import fold_key, normalise_metadata
+from indexing.sniffing import sniff_kind
 
 MOST_FILES = 1000
 Content = bytes | UploadFile
@@ -77,12 +79,26 @@ def queue_documents(
     with uploads.receive() as folder:
         for name, content in files:
             _write(folder / name, content)
+            if caller.filters:
+                _refuse_archive(folder / name, name)
         arguments: dict[str, object] = {"paths": [str(folder)], "metadata": checked, "since": since}
         job = kept.queue.enqueue("index.add", collection, arguments)
         uploads.keep_for(folder, job.id)
     with kept.database.write() as session:
         note_origin(session, job.id, caller.id)
     return job
+
+
+def _refuse_archive(path: Path, name: str) -> None:
+    """Refuse an archive: its members may have the names of documents that the caller may not read."""
+    try:
+        kind = sniff_kind(path, IndexSettings(), is_named=True)  # the job keeps to the limits that are set
+    except DeskmateError:
+        return  # the job says what is wrong with it
+    if kind == "zip":
+        raise Forbidden(
+            f"{name[:80]!r} is an archive; a key that is held to some documents adds files singly"
+        )
 
 
 def _check_names(session: Session, caller: Caller, collection: str, names: Sequence[str]) -> int:

@@ -71,7 +71,7 @@ class ChatRequest(Schema, frozen=True, kw_only=True):
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     stop: str | Annotated[list[str], Meta(max_length=MAX_STOPS)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     n: Annotated[int | None, Meta(description="Only 1.")] = None
     user: str | None = None
     filters: RequestFilters = msgspec.field(default_factory=dict)

@@ -1,5 +1,6 @@
 """Files that came over the API and wait for their job, under names that cannot leave their folder."""
 
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from assistant.service.problems import RequestRefused
 
 _LONGEST_NAME = 500
 _LONGEST_PART = 200
-_NEEDED = {"queued", "running", "failed"}  # a failed job may be retried
+_NEEDED = {"queued", "running", "failed", "partly_failed", "cancelled"}  # the last three may be retried
 
 
 class Uploads:
@@ -51,8 +52,7 @@ class Uploads:
 
     def without_folder(self, text: str) -> str:
         """Return a text in which the names of waiting files are as they were given."""
-        head, *parts = text.split(f"{self.folder}/")
-        return head + "".join(part.partition("/")[2] for part in parts)
+        return re.sub(rf"{re.escape(str(self.folder))}/up-[0-9a-f]+/?", "", text)
 
 
 def check_name(name: str) -> str:

@@ -143,6 +143,7 @@ class Releases:
             .where(
                 ReleaseEventRow.release == active.id,
                 ReleaseEventRow.action == "promote",
+                ReleaseEventRow.before != active.id,  # promoted twice in a row
                 ReleaseEventRow.collection == collection,
             )
             .order_by(ReleaseEventRow.number.desc())
@@ -170,7 +171,7 @@ class Releases:
 
         Raises:
             CollectionBusy: another one was promoted meanwhile.
-            InputError: the release was retired.
+            InputError: the release was retired, or is rolled back to without ever having been promoted.
         """
         collection = release.content.collection
         row, active = self._session.get_one(ReleaseRow, release.id), self._active_row(collection)
@@ -182,6 +183,11 @@ class Releases:
             )
         if row.state == "retired":
             raise InputError(f"release {release.id} was retired; create it anew")
+        if action == "rollback" and row.state == "candidate":
+            raise InputError(
+                f"release {release.id} was never promoted, so nothing proved it",
+                next_command=f"deskmate release promote {release.id} --collection {collection}",
+            )
         if active is not None and active.id != row.id:
             active.state = "superseded"
             self._session.flush()

@@ -57,6 +57,16 @@ def test_a_misread_figure_gives_way_to_its_line(question: str, answer: str, mend
             "Does the Q7 take 23 Nm?", "No, the Q7 does not take 23 Nm.", id="the question's figure"
         ),
         pytest.param(ASKED, "Tighten them crosswise [1].", id="no figure"),
+        pytest.param(
+            "How do I tighten the motor flange bolts of the Q7?",
+            "1. Set the key [1].\n2. Tighten the bolts [1].\n3. Close the box [1].",
+            id="a numbered list",
+        ),
+        pytest.param(
+            "What do the motor flange bolts and the impeller nut of the Q7 take?",
+            "The motor flange bolts of the Q7 take 48 Nm and its impeller nut 23 Nm [1].",
+            id="from two lines",
+        ),
     ],
 )
 def test_what_is_read_rightly_stays(question: str, answer: str) -> None:

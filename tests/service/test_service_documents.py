@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -175,3 +177,25 @@ async def test_collections_by_name(client: AsyncTestClient[Any]) -> None:
     statuses = [reply.status_code for reply in (twice, bad, shown, same, missing)]
     assert statuses == [409, 400, 200, 304, 404]
     assert shown.json()["document_count"] == 0
+
+
+async def test_a_key_held_to_some_documents_adds_no_archives(client: AsyncTestClient[Any]) -> None:
+    made = await client.post("/v1/keys", json={"name": "boss", "role": "admin"})
+    boss = {"Authorization": f"Bearer {made.json()['secret']}"}
+    wanted = {"name": "held", "role": "owner", "filters": {"customer": ["green"]}}
+    held = (await client.post("/v1/keys", headers=boss, json=wanted)).json()["secret"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("e07.md", PUMP)
+    statuses = []
+    for key in (boss, {"Authorization": f"Bearer {held}"}):
+        for name, content in (("pumps", packed.getvalue()), ("e07.md", PUMP.encode())):
+            sent = await client.post(
+                "/v1/documents/files",
+                headers=key,
+                files=[("files", (name, content))],
+                data={"metadata": "{}"},
+            )
+            statuses.append(sent.status_code)
+        statuses.append((await client.get("/metrics", headers=key)).status_code)
+    assert statuses == [202, 202, 200, 403, 202, 403]

@@ -16,6 +16,7 @@ from assistant.service.access import check_collection
 from assistant.service.kept import Kept
 from assistant.service.metrics import CONTENT_TYPE, Metrics
 from assistant.service.problems import OPENAI_HANDLERS, RequestRefused, openai_responses, problem_responses
+from assistant.service.refusals import Forbidden
 from assistant.service.schemas_documents import (
     Embedding,
     EmbeddingsReply,
@@ -114,11 +115,14 @@ class MetricsController(Controller):
     )
     async def metrics(
         self,
+        caller: NamedDependency[Caller],
         metrics: NamedDependency[Metrics],
         service: NamedDependency[Service],
         kept: NamedDependency[Kept],
     ) -> Response[bytes]:
         """Return them in the text format."""
+        if caller.is_restricted:
+            raise Forbidden("the metrics count everybody's answers; this key may read a part only")
         metrics.waiting.set(service.answering.statistics().tasks_waiting)
         for state, count in (await kept.read(count_waiting)).items():
             metrics.jobs.labels(state).set(count)
