@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROW_TOKENS = 2048
 # rounding moves a token's loss in bf16 by a percent; seeing too much or standing elsewhere by far more
+LEAST_LOSS = 0.5
 TOLERANCE = {"bfloat16": 0.06, "float32": 2e-3}
 
 
@@ -155,7 +156,9 @@ def choose_loss(model: Any, packs: Sequence[Pack], pad_id: int, *, has_windows: 
         except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return plain  # what a foreign architecture says to arguments that it does not know
     tolerance = TOLERANCE["float32" if model.dtype == torch.float32 else "bfloat16"]
-    is_same = float((found - expected).abs().mean()) <= tolerance * float(expected.mean())
+    # answers that the base knows already have losses near zero, where rounding is a large share
+    scale = max(float(expected.mean()), LEAST_LOSS)
+    is_same = float((found - expected).abs().mean()) <= tolerance * scale
     return fast if is_same else plain
 
 

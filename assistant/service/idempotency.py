@@ -19,6 +19,7 @@ from litestar.types import (
 )
 
 from assistant.core.access import Caller
+from assistant.core.access import Scope as Access
 from assistant.core.ids import content_id
 from assistant.service.kept import Kept
 from assistant.service.layer import Layer
@@ -49,13 +50,16 @@ class IdempotentPosts(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Do one request, or give the answer that it had before."""
         values = [value for name, value in scope["headers"] if name == HEADER]
-        if not values or not scope["route_handler"].opt.get("idempotent"):
-            await next_app(scope, receive, send)
+        options = scope["route_handler"].opt
+        if not values or not options.get("idempotent") or not _may(scope["user"], options.get("needs")):
+            await next_app(scope, receive, send)  # the guard refuses who may not, before a body is read
             return
         if len(values) > 1 or not _GOOD.fullmatch(values[0]):
             raise ClientException("Idempotency-Key must be one word of at most 128 printable letters")
-        body = await _read(receive, self._max_body)
-        name, fingerprint = _name(scope, values[0]), _fingerprint(scope, body)
+        limit = scope["route_handler"].resolve_request_max_body_size()
+        body = await _read(receive, min(self._max_body, limit or self._max_body))
+        name = _name(scope, values[0])
+        fingerprint = await self._kept.run(lambda: _fingerprint(scope, body))
         before = await self._kept.write(
             lambda session: Idempotency(session, time.time()).begin(name, fingerprint, self._kept_seconds)
         )
@@ -112,6 +116,10 @@ class _Recorder:
                 await self.when_complete()
                 self.is_complete = True
         await self._send(message)
+
+
+def _may(caller: object, needs: Access | None) -> bool:
+    return needs is None or (isinstance(caller, Caller) and caller.may(needs))
 
 
 async def _nothing() -> None:

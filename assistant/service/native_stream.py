@@ -16,14 +16,14 @@ from assistant.service.schemas_answers import (
     TokenEvent,
     found_passages,
 )
+from assistant.service.sse import encode_line
 
-_encoder = msgspec.json.Encoder()
 _log = logging.getLogger(__name__)
 
 
 def named_event(name: str, value: msgspec.Struct) -> bytes:
     """Return one event."""
-    return f"event: {name}\ndata: ".encode() + _encoder.encode(value) + b"\n\n"
+    return f"event: {name}\ndata: ".encode() + encode_line(value) + b"\n\n"
 
 
 async def native_stream(

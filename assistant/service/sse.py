@@ -12,13 +12,22 @@ from assistant.service.problems import to_openai_error
 from assistant.service.schemas import Schema
 
 DONE = b"data: [DONE]\n\n"
+_LINE_ENDS = tuple((sign.encode(), f"\\u{ord(sign):04x}".encode()) for sign in ("\u0085", "\u2028", "\u2029"))
 _encoder = msgspec.json.Encoder()
 _log = logging.getLogger(__name__)
 
 
 def encode_event(value: Schema) -> bytes:
     """Return one event."""
-    return b"data: " + _encoder.encode(value) + b"\n\n"
+    return b"data: " + encode_line(value) + b"\n\n"
+
+
+def encode_line(value: object) -> bytes:
+    """Return JSON on one line; signs that some readers take for the end of a line are escaped."""
+    text = _encoder.encode(value)
+    for sign, escaped in _LINE_ENDS:
+        text = text.replace(sign, escaped)
+    return text
 
 
 async def answer_stream(

@@ -199,3 +199,19 @@ async def test_a_key_held_to_some_documents_adds_no_archives(client: AsyncTestCl
             statuses.append(sent.status_code)
         statuses.append((await client.get("/metrics", headers=key)).status_code)
     assert statuses == [202, 202, 200, 403, 202, 403]
+
+
+async def test_an_idempotency_key_opens_no_door_and_lifts_no_limit(client: AsyncTestClient[Any]) -> None:
+    boss = (await client.post("/v1/keys", json={"name": "boss", "role": "admin"})).json()["secret"]
+    wanted = {"name": "asks", "role": "agent"}
+    headers = {"Authorization": f"Bearer {boss}"}
+    agent = (await client.post("/v1/keys", headers=headers, json=wanted)).json()["secret"]
+    for content in (b"one", b"two"):  # had the first refusal been kept, the second would be a reuse
+        keyed = {"Authorization": f"Bearer {agent}", "Idempotency-Key": "1"}
+        refused = await client.post(
+            "/v1/documents/files", headers=keyed, files=[("files", ("a.md", content))]
+        )
+        assert refused.status_code == 403
+    large = b'{"question": "' + b"x" * (SETTINGS.service.max_body_mebibytes << 20) + b'"}'
+    keyed = {**headers, "Idempotency-Key": "2", "Content-Type": "application/json"}
+    assert (await client.post("/v1/answers", headers=keyed, content=large)).status_code == 413
