@@ -5,6 +5,7 @@ import re
 import time
 
 from litestar.exceptions import ClientException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import (
     ASGIApp,
     HTTPReceiveMessage,
@@ -56,7 +57,8 @@ class IdempotentPosts(Layer):
             return
         if len(values) > 1 or not _GOOD.fullmatch(values[0]):
             raise ClientException("Idempotency-Key must be one word of at most 128 printable letters")
-        limit = scope["route_handler"].resolve_request_max_body_size()
+        handler = scope["route_handler"]
+        limit = handler.resolve_request_max_body_size() if isinstance(handler, HTTPRouteHandler) else None
         body = await _read(receive, min(self._max_body, limit or self._max_body))
         name = _name(scope, values[0])
         fingerprint = await self._kept.run(lambda: _fingerprint(scope, body))
