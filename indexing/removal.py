@@ -12,6 +12,7 @@ from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Documents
 from assistant.store.embeddings import Embeddings
+from assistant.store.idempotency import Idempotency
 from indexing.hiding import hide
 from indexing.snapshots import switching_lock
 
@@ -80,5 +81,6 @@ def delete_document(collection: str, folder: Path, database: Database, document:
         keys = chunks.keys(numbers).values()
         chunks.delete_of(rows)
         Embeddings(session).delete_unused(keys)
+        Idempotency.forget_answers(session)
         # hidden before the rows are gone for good: cut off in between, the next publishing shows it again
         hide(folder, versions[-1].document_id, document, numbers)

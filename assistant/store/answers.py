@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from assistant.core.language import Language
 from assistant.core.records import Answer, Arm, Citation, Record
+from assistant.store.idempotency import Idempotency
 from assistant.store.service_tables import AnswerRow, FeedbackRow
 
 
@@ -161,6 +162,7 @@ class Answers:
         answers = select(AnswerRow.id).where(AnswerRow.conversation_id == conversation_id)
         self._session.execute(delete(FeedbackRow).where(FeedbackRow.answer_id.in_(answers)))
         self._session.execute(delete(AnswerRow).where(AnswerRow.conversation_id == conversation_id))
+        Idempotency.forget_answers(self._session)
 
 
 def now() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete
+from sqlalchemy import String, cast, delete, or_
 from sqlalchemy.orm import Session
 
 from assistant.core.records import Record
@@ -74,3 +74,10 @@ class Idempotency:
     def forget(self, name: str) -> None:
         """Let a request be made again: it failed."""
         self._session.execute(delete(IdempotencyRow).where(IdempotencyRow.id == name))
+
+    @staticmethod
+    def forget_answers(session: Session) -> None:
+        """Forget what questions were answered: something was deleted that the answers may quote."""
+        headers = cast(IdempotencyRow.headers, String)
+        is_answer = or_(headers.contains("/v1/answers/"), headers.contains("text/event-stream"))
+        session.execute(delete(IdempotencyRow).where(is_answer))

@@ -96,7 +96,7 @@ class DocumentsController(Controller):
     ) -> Response[JobShown]:
         """Add texts and files in Base64."""
         name = check_collection(caller, data.collection or service.default_collection)
-        files = read_documents(data.documents)
+        files = await kept.run(lambda: read_documents(data.documents))
         job = await kept.run(lambda: queue_documents(kept, caller, name, files, data.metadata))
         shown = await kept.run(lambda: show_job(kept, job))
         return Response(shown, status_code=202, headers={"Location": f"/v1/jobs/{job.id}"})

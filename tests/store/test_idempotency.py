@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from assistant.store.answers import Answers
+from assistant.store.database import Database
+from assistant.store.idempotency import Idempotency
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    database = Database(f"sqlite:///{tmp_path / 'desk.sqlite3'}")
+    with database.write() as session:
+        yield session
+    database.close()
+
+
+def test_answers_are_not_replayed_once_something_was_deleted(session: Session) -> None:
+    kept = Idempotency(session, now=0.0)
+    for name, header in (
+        ("answer", ("location", "/v1/answers/ans-1")),
+        ("stream", ("content-type", "text/event-stream")),
+        ("job", ("location", "/v1/jobs/job-1")),
+    ):
+        assert kept.begin(name, "f", 60.0) is None
+        kept.finish(name, 201, (header,), b"quote")
+    Answers(session).delete_conversation("conv-1")
+    again = {name: kept.begin(name, "f", 60.0) for name in ("answer", "stream", "job")}
+    assert again["answer"] is None
+    assert again["stream"] is None
+    assert again["job"] is not None
+    assert again["job"].body == b"quote"
