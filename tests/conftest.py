@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,6 +106,72 @@ def check_golden(request: pytest.FixtureRequest) -> object:
         assert file.read_text("utf-8") == text
 
     return check
+
+
+class PostgresCluster:
+    """A PostgreSQL server of the tests' own; ``data`` is its folder."""
+
+    def __init__(self, programs: Path, folder: Path, owner: str | None) -> None:
+        self.programs = programs
+        self.data = folder / "data"
+        self._folder = folder
+        self._as_owner = ["runuser", "-u", owner, "--"] if owner else []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._count = 0
+
+    def start(self) -> None:
+        self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "desk")
+        file = self.data / "postgresql.conf"
+        own = f"port={self._port}\nunix_socket_directories='{self._folder}'\nlisten_addresses='127.0.0.1'\n"
+        file.write_text(file.read_text() + own)
+        self.start_again()
+
+    def start_again(self) -> None:
+        self._run("pg_ctl", "-D", str(self.data), "-l", str(self._folder / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
+
+    def new_database(self) -> str:
+        """Make an empty database and return its URL."""
+        self._count += 1
+        where = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "desk"]
+        self._run("createdb", *where, f"desk{self._count}")
+        return f"postgresql+pg8000://desk@127.0.0.1:{self._port}/desk{self._count}"
+
+    def _run(self, command: str, *words: str) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        program = str(self.programs / command)
+        subprocess.run([*self._as_owner, program, *words], check=True, cwd="/", **quiet)  # type: ignore[call-overload]
+
+
+def postgres_programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs; Debian keeps it off the path."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return folders[-1] if folders and (folders[-1] / "initdb").exists() else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresCluster]:
+    """Start a PostgreSQL server where one is installed."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server here")
+    owner = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
+    folder = Path("/tmp") / f"deskmate-postgres-{os.getpid()}"  # noqa: S108 - the server's user must reach it
+    folder.mkdir()
+    if owner:
+        try:
+            os.chown(folder, pwd.getpwnam(owner).pw_uid, pwd.getpwnam(owner).pw_gid)
+        except KeyError:
+            pytest.skip("no user for the PostgreSQL server")
+    cluster = PostgresCluster(programs, folder, owner)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

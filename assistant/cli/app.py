@@ -20,6 +20,7 @@ COMMANDS = {
     "audit": "assistant.cli.audit:audit",
     "backup": "assistant.cli.backup:backup",
     "config": "assistant.cli.config:config",
+    "database": "assistant.cli.database:database",
     "dataset": "assistant.cli.dataset:dataset",
     "demo": "assistant.cli.demo:demo",
     "doctor": "assistant.cli.doctor:doctor",

@@ -11,7 +11,8 @@
     │   ├── EngineUnavailable the engine cannot be reached or is not ready
     │   └── EngineBusy        the engine's queue is full
     └── ResourceError         the machine lacks something: disk, memory, a free port
-        └── CollectionBusy    another process changes the collection now
+        ├── CollectionBusy    another process changes the collection now
+        └── DatabaseAway      the database's server cannot be reached, or starts
 
 A message says what, the value, and the next command where one helps:
 ``no index for collection 'pumps'; run: deskmate index add PATH --collection pumps``.
@@ -127,3 +128,11 @@ class CollectionBusy(ResourceError):
 
     status = 409
     slug = "collection-busy"
+
+
+class DatabaseAway(ResourceError):
+    """The database's server cannot be reached, or does not answer yet; it may be back soon."""
+
+    status = 503
+    slug = "database-unavailable"
+    retry_after = 1

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from assistant.core.errors import DeskmateError, InputError, ResourceError
+from assistant.core.errors import DatabaseAway, DeskmateError, InputError, ResourceError
 from assistant.store import release_tables, removal_tables, service_tables
-from assistant.store.meta import Meta
-from assistant.store.migrations import migrate
+from assistant.store.migrations import create, downgrade, schema_version, take_lock, upgrade
 from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
 
 BUSY_TIMEOUT_SECONDS = 30
 _TABLES = (release_tables, removal_tables, service_tables)  # their import declares tables on the same base
 _LITTLE_BYTES = 16 << 20
+_AWAY = ("57P01", "57P02", "57P03", "08")  # SQLSTATE: shut down, crashed, starting, no connection
 
 
 class Database:
@@ -44,31 +44,52 @@ class Database:
             self._prepare()
 
     def _prepare(self) -> None:
-        names = set(inspect(self._engine).get_table_names())
-        exists = MetaRow.__tablename__ in names
-        if exists and self._schema_version() == SCHEMA_VERSION and names >= set(Table.metadata.tables):
+        if self._is_ready():
             return
-        with self.write() as session:  # the write lock: two processes may come at the same time
-            if exists:
-                migrate(session)
-            Table.metadata.create_all(session.connection())  # tables that are not there yet
-            Meta(session).put("schema_version", str(SCHEMA_VERSION))
+        with self.write() as session:  # two processes may come at the same time
+            take_lock(session)
+            if MetaRow.__tablename__ in inspect(session.connection()).get_table_names():
+                self._check_version(session)
+                upgrade(session)
+            else:
+                create(session)
 
-    def _schema_version(self) -> int:
+    def _is_ready(self) -> bool:
+        names = set(inspect(self._engine).get_table_names())
+        if MetaRow.__tablename__ not in names:
+            return False
+        with self.read() as session:
+            version = self._check_version(session)
+        return version == SCHEMA_VERSION and names >= set(Table.metadata.tables)
+
+    def _check_version(self, session: Session) -> int:
         """Return the version of the tables that are there.
 
         Raises:
             InputError: a newer Deskmate made them.
         """
-        with self.read() as session:
-            found = int(Meta(session).get("schema_version") or SCHEMA_VERSION)
+        found = schema_version(session)
         if found > SCHEMA_VERSION:
             raise InputError(
-                f"database {_shown(self.url)} has schema version {found}, this Deskmate knows up to "
+                f"database {shown_url(self.url)} has schema version {found}, this Deskmate knows up to "
                 f"{SCHEMA_VERSION}: a newer Deskmate made it",
                 next_command="pip install --upgrade deskmate",
             )
         return found
+
+    def downgrade(self, version: int) -> int:
+        """Bring the tables back to an older schema, for the Deskmate that made it; return what it was before.
+
+        Opening it again with this Deskmate brings it forward again.
+
+        Raises:
+            InputError: there is no such version below the present one.
+        """
+        with self.write() as session:
+            take_lock(session)
+            before = schema_version(session)
+            downgrade(session, version)
+        return before
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -101,7 +122,7 @@ class Database:
             is_busy = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if is_busy:
             raise ResourceError(
-                f"database {_shown(self.url)} is being read: what was deleted may still be in its log",
+                f"database {shown_url(self.url)} is being read: what was deleted may still be in its log",
                 next_command="deskmate index compact",
             )
 
@@ -115,9 +136,10 @@ def _open_engine(url: str) -> Engine:
         parsed = make_url(url)
         is_sqlite = parsed.get_backend_name() == "sqlite"
         arguments = {"timeout": BUSY_TIMEOUT_SECONDS} if is_sqlite else {}
-        engine = create_engine(parsed, connect_args=arguments)
+        # a server that was restarted has closed what the pool holds: it is asked before it is relied on
+        engine = create_engine(parsed, connect_args=arguments, pool_pre_ping=not is_sqlite)
     except Exception as error:
-        raise InputError(f"database URL {_shown(url)} cannot be used: {error}") from error
+        raise InputError(f"database URL {shown_url(url)} cannot be used: {error}") from error
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
@@ -142,15 +164,29 @@ def _translated(url: str) -> Iterator[None]:
     """Turn the driver's errors into ours; what is no database error passes."""
     try:
         yield
-    except OperationalError as error:
-        reason = str(error.orig)
+    except DBAPIError as error:
+        raise _ours(error, url) from error
+
+
+def _ours(error: DBAPIError, url: str) -> Exception:
+    reason, name = str(error.orig), shown_url(url)
+    if _is_away(error, url):
+        return DatabaseAway(f"database {name} cannot be reached: {reason}")
+    if isinstance(error, OperationalError):
         if "full" in reason or "I/O error" in reason:
-            raise ResourceError(_disk_message(url, reason), next_command="deskmate doctor") from error
-        raise ResourceError(f"database {_shown(url)}: {reason}") from error
-    except DatabaseError as error:
-        if "not a database" in str(error.orig) or "malformed" in str(error.orig):
-            raise InputError(f"database {_shown(url)} is damaged or no database: {error.orig}") from error
-        raise DeskmateError(f"database {_shown(url)}: {error.orig}") from error
+            return ResourceError(_disk_message(url, reason), next_command="deskmate doctor")
+        return ResourceError(f"database {name}: {reason}")
+    if "not a database" in reason or "malformed" in reason:
+        return InputError(f"database {name} is damaged or no database: {reason}")
+    return DeskmateError(f"database {name}: {reason}")
+
+
+def _is_away(error: DBAPIError, url: str) -> bool:
+    if url.startswith("sqlite"):
+        return False
+    told = error.orig.args[0] if error.orig and error.orig.args else None
+    state = str(told.get("C", "")) if isinstance(told, dict) else ""  # as pg8000 tells it
+    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_AWAY)
 
 
 def _disk_message(url: str, reason: str) -> str:
@@ -158,15 +194,14 @@ def _disk_message(url: str, reason: str) -> str:
     name = make_url(url).database
     folder = Path(name).parent if name else Path()
     if not folder.exists():
-        return f"database {_shown(url)} cannot be written: {reason}"
+        return f"database {shown_url(url)} cannot be written: {reason}"
     free = shutil.disk_usage(folder).free
     what = "the disk is full" if "full" in reason or free < _LITTLE_BYTES else "the disk refuses to write"
-    return (
-        f"{what}: database {_shown(url)} cannot be written ({reason}), {free >> 20} MiB are free at {folder}"
-    )
+    told = f"database {shown_url(url)} cannot be written ({reason})"
+    return f"{what}: {told}, {free >> 20} MiB are free at {folder}"
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """Return the URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # 1: as first shipped; 2: table jobs; 3: metadata of versions, document_aliases; 4: confidence of chunks;
-# 5: box of chunks; tables of the service, of removals, of releases
+# 5: box of chunks; tables of the service, of removals, of releases; later ones: revisions/versions
 SCHEMA_VERSION = 5
 
 
@@ -33,6 +33,14 @@ class MetaRow(Table):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+class RevisionRow(Table):
+    """The schema's version as Alembic notes it."""
+
+    __tablename__ = "alembic_version"
+
+    version_num: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
 class CollectionRow(Table):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
+import json
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import JSON, Boolean, Connection, Engine, MetaData, create_engine, null, text
+from sqlalchemy import Table as SqlTable
 
-from assistant.core.errors import NotFoundError
+from assistant.core.errors import DatabaseAway, NotFoundError
 from assistant.core.home import Home
 from assistant.core.records import Answer
 from assistant.jobs.job_queue import JobQueue
@@ -25,6 +27,9 @@ from assistant.store.documents import Documents
 from assistant.store.feedback import Conversations, Feedbacks, Handovers
 from assistant.store.idempotency import Idempotency
 from assistant.store.keys import Keys, NewKey, key_digest
+from assistant.store.migrations import BASELINE
+from assistant.store.tables import SCHEMA_VERSION
+from assistant.store.tables import Table as Base
 from assistant.store.usage import UsageGroup, read_usage
 
 pytestmark = pytest.mark.slow
@@ -42,30 +47,8 @@ ANSWER = Answer(
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    initdb, control = shutil.which("initdb"), shutil.which("pg_ctl")
-    if not initdb or not control:
-        pytest.skip("no PostgreSQL server here")
-    folder = Path("/tmp") / f"deskmate-postgres-{os.getpid()}"  # noqa: S108 - the server's user must reach it
-    folder.mkdir()
-    as_user: list[str] = []
-    if os.getuid() == 0:  # the server refuses to run as root
-        try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("no user for the PostgreSQL server")
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-        as_user = ["runuser", "-u", "postgres", "--"]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    data, quiet = folder / "data", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([*as_user, initdb, "-D", data, "-A", "trust", "-U", "desk"], check=True, **quiet)
-    options = f"-p {port} -k {folder} -h 127.0.0.1"
-    start = [*as_user, control, "-D", data, "-o", options, "-l", folder / "log", "-w", "start"]
-    subprocess.run(start, check=True, **quiet)
-    yield f"postgresql+pg8000://desk@127.0.0.1:{port}/postgres"
-    subprocess.run([*as_user, control, "-D", data, "-m", "immediate", "stop"], check=False, **quiet)
-    shutil.rmtree(folder, ignore_errors=True)
+def url(postgres: Any) -> str:
+    return str(postgres.new_database())
 
 
 def test_keys_audit_and_idempotency(url: str) -> None:
@@ -127,4 +110,92 @@ def test_jobs_page_by_page(url: str, tmp_path: Path) -> None:
         assert count_waiting(session) == {"queued": 3, "running": 0}
     with pytest.raises(NotFoundError):
         queue.get("job-0")
+    database.close()
+
+
+@pytest.fixture
+def engine(postgres: Any) -> Iterator[Engine]:
+    made = create_engine(postgres.new_database())
+    yield made
+    made.dispose()
+
+
+def test_a_database_of_the_release_before_goes_forward_and_back(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    database = Database(url)
+    database.downgrade(BASELINE)
+    database.close()
+    stored = _stored()
+    before = MetaData()
+    before.reflect(engine)
+    with engine.begin() as connection:
+        connection.execute(before.tables["meta"].delete())
+        for table in before.sorted_tables:
+            if table.name in stored:
+                connection.execute(table.insert(), [_typed(table, row) for row in stored[table.name]])
+        was = _all(connection, before)
+    assert {name for name, rows in was.items() if not rows} <= {"alembic_version"}
+    for _ in range(2):
+        database = Database(url)
+        with engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+            now = _all(connection, before)
+        assert {name: rows for name, rows in now.items() if name not in {"meta", "alembic_version"}} == {
+            name: rows for name, rows in was.items() if name not in {"meta", "alembic_version"}
+        }
+        assert database.downgrade(BASELINE) == SCHEMA_VERSION
+        database.close()
+        with engine.connect() as connection:
+            assert _all(connection, before) == was
+
+
+def _stored() -> dict[str, list[dict[str, Any]]]:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    script = Path(__file__).parent / "data" / f"schema_{BASELINE}.sql"
+    connection.executescript(script.read_text("utf-8"))
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {
+        name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]  # noqa: S608
+        for name in names
+    }
+    connection.close()
+    return found
+
+
+def _typed(table: SqlTable, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as the other database takes it: JSON as values, truth as truth."""
+
+    def value(name: str, given: Any) -> Any:
+        kind = table.c[name].type
+        if isinstance(kind, JSON):
+            return null() if given is None else json.loads(given)
+        return bool(given) if given is not None and isinstance(kind, Boolean) else given
+
+    return {name: value(name, given) for name, given in row.items()}
+
+
+def _all(connection: Connection, tables: MetaData) -> dict[str, list[str]]:
+    return {
+        table.name: sorted(repr(tuple(row)) for row in connection.execute(table.select()))
+        for table in tables.sorted_tables
+    }
+
+
+def test_several_that_start_at_once_make_the_tables_once(postgres: Any) -> None:
+    url = postgres.new_database()
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: Database(url), range(4)))
+    for database in opened:
+        database.close()
+
+
+def test_a_server_that_was_restarted_is_used_on(postgres: Any) -> None:
+    database = Database(postgres.new_database())
+    postgres.stop()
+    with pytest.raises(DatabaseAway, match="cannot be reached"), database.read() as session:
+        session.execute(text("SELECT 1"))
+    postgres.start_again()
+    with database.write() as session:
+        Documents(session).make_collection("pumps")
     database.close()
