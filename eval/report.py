@@ -10,6 +10,7 @@ from pathlib import Path
 from assistant.core.jsonl import write_json
 from eval.compare import Interval
 from eval.gate import Verdict
+from eval.latency import Latency
 from eval.report_page import render_page
 from eval.retrieval import RetrievalScores
 from eval.summary import ArmSummary, Difference, Report
@@ -61,6 +62,7 @@ def terminal_table(report: Report) -> str:
     if report.differences:
         lines.append("")
     lines += [_difference_line(row) for row in report.differences]
+    lines += [_latency_line(arm, row) for arm, row in report.latency.items()]
     return "\n".join(lines)
 
 
@@ -73,6 +75,14 @@ def _difference_line(row: Difference) -> str:
         for name, interval in found.items()
     ]
     return f"{row.reference} − {row.other}: {'; '.join(told)}"
+
+
+def _latency_line(arm: str, row: Latency) -> str:
+    """Return how long one person waits in an arm."""
+    told = f"{arm} one at a time: {row.total.p50:.1f} s at p50, {row.total.p95:.1f} s at p95"
+    if row.first_token is None:
+        return told
+    return f"{told}; first text {row.first_token.p50:.1f} and {row.first_token.p95:.1f} s"
 
 
 def _named(metric: str) -> str:

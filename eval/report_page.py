@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 
@@ -12,17 +12,23 @@ from eval.calibration import Calibration
 from eval.case_metrics import METRICS
 from eval.compare import Interval
 from eval.gate import Verdict
-from eval.judge import judge_lines
 from eval.report_cases import cases_html
+from eval.report_groups import groups_html, judge_html, latency_html
 from eval.report_plots import bar_plot, curve_plot
+from eval.report_tables import (
+    NOTHING,
+    PLAIN_NUMBERS,
+    difference_cell,
+    explained,
+    interval_cell,
+    share_cell,
+    table,
+    title_of,
+)
 from eval.summary import ArmSummary, Difference, Report
 
-_NOTHING = "–"
 # beside the answer score
 _PLOTTED = ("citation_recall", "abstention_f1")
-# these are not shares of 1
-_PLAIN_NUMBERS = frozenset({"seconds", "completion_tokens", "prompt_tokens"})
-_TITLES = {"f1": "F1", "rouge_l": "ROUGE-L", "squad_f1": "F1 as in SQuAD", "seconds": "seconds an answer"}
 _STATES = {"met": "met", "failed": "failed", "unmeasured": "not measured"}
 
 
@@ -42,10 +48,11 @@ def render_page(report: Report, verdict: Verdict | None = None) -> str:
         changes=_changes_table(report.differences),
         coverage=_coverage(report),
         general=_general(report),
-        judge=_judge(report),
-        languages=_groups_table(report, "by_language", "language"),
-        kinds=_groups_table(report, "by_kind", "kind"),
-        documents=_groups_table(report, "by_document", "document"),
+        judge=judge_html(report.judge, report.arms) if report.judge else "",
+        latency=latency_html(report.latency),
+        languages=groups_html(report, "language"),
+        kinds=groups_html(report, "kind"),
+        documents=groups_html(report, "document"),
         losses=cases_html(report.losses, report.arms),
         wins=cases_html(report.wins, report.arms),
         reference=escape(report.reference),
@@ -70,10 +77,10 @@ def _gate(verdict: Verdict) -> str:
         ]
         for rule in verdict.rules
     ]
-    table = _table(["rule", "", "values"], rows).replace('class="wide"', 'class="wide told"')
+    shown = table(["rule", "", "values"], rows).replace('class="wide"', 'class="wide told"')
     return (
         f'<h2>Gate: {escape(verdict.arm)} <b class="{"met" if verdict.is_passed else "failed"}">{told}</b>'
-        f"</h2>{table}"
+        f"</h2>{shown}"
     )
 
 
@@ -82,8 +89,10 @@ def _metric_plots(rows: Sequence[ArmSummary]) -> str:
     for name in _PLOTTED:
         shown: dict[str, Interval] = {row.arm: row.metrics[name] for row in rows if name in row.metrics}
         if shown:
-            title = f"{_title(name)} by arm with 95 % intervals"
-            parts.append(f"<figure><figcaption>{_title(name)}</figcaption>{bar_plot(title, shown)}</figure>")
+            title = f"{title_of(name)} by arm with 95 % intervals"
+            parts.append(
+                f"<figure><figcaption>{title_of(name)}</figcaption>{bar_plot(title, shown)}</figure>"
+            )
     return f'<div class="plots">{"".join(parts)}</div>' if parts else ""
 
 
@@ -93,14 +102,16 @@ def _arms_table(rows: Sequence[ArmSummary]) -> str:
     body = [
         [
             escape(row.arm),
-            _interval(row.score),
-            *map(_share, (row.answerable, row.unanswerable, row.abstained_wrongly, row.f1, row.exact_match)),
-            *map(_share, (row.citation_recall, row.citation_precision, row.verbatim)),
+            interval_cell(row.score),
+            *map(
+                share_cell, (row.answerable, row.unanswerable, row.abstained_wrongly, row.f1, row.exact_match)
+            ),
+            *map(share_cell, (row.citation_recall, row.citation_precision, row.verbatim)),
             f"{row.seconds_per_answer:.1f}",
         ]
         for row in rows
     ]
-    return _table(head, body)
+    return table(head, body)
 
 
 def _metrics_table(rows: Sequence[ArmSummary]) -> str:
@@ -109,23 +120,16 @@ def _metrics_table(rows: Sequence[ArmSummary]) -> str:
     if not names:
         return ""
     shown = [name for name in names if name in METRICS or any(name in row.metrics for row in rows)]
-    body = [[_explained(name), *(_metric(row, name) for row in rows)] for name in shown]
-    table = _table(["metric", *(escape(row.arm) for row in rows)], body)
-    return table + _undefined_list(rows, names)
-
-
-def _explained(name: str) -> str:
-    """Return a metric's title, with its meaning where the pointer rests on it."""
-    metric = METRICS.get(name)
-    meaning = f' title="{escape(metric.meaning)}"' if metric else ""
-    return f"<span{meaning}>{escape(_title(name))}</span>"
+    body = [[explained(name), *(_metric(row, name) for row in rows)] for name in shown]
+    shown_table = table(["metric", *(escape(row.arm) for row in rows)], body)
+    return shown_table + _undefined_list(rows, names)
 
 
 def _metric(row: ArmSummary, name: str) -> str:
     interval = row.metrics.get(name)
     if interval is None:
-        return _NOTHING
-    return _number(interval) if name in _PLAIN_NUMBERS else _interval(interval)
+        return NOTHING
+    return _number(interval) if name in PLAIN_NUMBERS else interval_cell(interval)
 
 
 def _undefined_list(rows: Sequence[ArmSummary], names: Sequence[str]) -> str:
@@ -137,7 +141,7 @@ def _undefined_list(rows: Sequence[ArmSummary], names: Sequence[str]) -> str:
             if name in row.undefined and name not in row.metrics:
                 arms.setdefault(row.undefined[name], []).append(row.arm)
         items += [
-            f"<li>{escape(_title(name))}, {escape(', '.join(named))}: {escape(why)}</li>"
+            f"<li>{escape(title_of(name))}, {escape(', '.join(named))}: {escape(why)}</li>"
             for why, named in arms.items()
         ]
     return f'<ul class="undefined">{"".join(items)}</ul>' if items else ""
@@ -155,27 +159,30 @@ def _differences_table(rows: Sequence[Difference]) -> str:
     body = [
         [
             f"{escape(row.reference)} − {escape(row.other)}",
-            _difference(row.score),
-            *(_difference(row.by_language[name]) if name in row.by_language else _NOTHING for name in groups),
+            difference_cell(row.score),
+            *(
+                difference_cell(row.by_language[name]) if name in row.by_language else NOTHING
+                for name in groups
+            ),
         ]
         for row in rows
     ]
-    return _table([escape(cell) for cell in head], body)
+    return table([escape(cell) for cell in head], body)
 
 
 def _changes_table(rows: Sequence[Difference]) -> str:
     """Return the differences of all metrics, a column an arm that the reference is compared with."""
-    names = list(dict.fromkeys(name for row in rows for name in row.metrics if name not in _PLAIN_NUMBERS))
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics if name not in PLAIN_NUMBERS))
     if not names:
         return ""
     body = [
         [
-            escape(_title(name)),
-            *(_difference(row.metrics[name]) if name in row.metrics else _NOTHING for row in rows),
+            escape(title_of(name)),
+            *(difference_cell(row.metrics[name]) if name in row.metrics else NOTHING for row in rows),
         ]
         for name in names
     ]
-    return _table(["metric", *(f"{escape(row.reference)} − {escape(row.other)}" for row in rows)], body)
+    return table(["metric", *(f"{escape(row.reference)} − {escape(row.other)}" for row in rows)], body)
 
 
 def _coverage(report: Report) -> str:
@@ -194,14 +201,14 @@ def _calibrations(found: Mapping[Arm, Calibration]) -> str:
             escape(arm),
             f"{row.threshold:.2f}",
             f"{row.target_risk:.2f}",
-            *map(_share, (row.coverage, row.risk, row.coverage_before, row.risk_before)),
+            *map(share_cell, (row.coverage, row.risk, row.coverage_before, row.risk_before)),
             f"{row.aurc:.3f}",
             f"{row.ece:.3f}",
             str(row.case_count),
         ]
         for arm, row in found.items()
     ]
-    return _table(head, body)
+    return table(head, body)
 
 
 def _general(report: Report) -> str:
@@ -210,55 +217,11 @@ def _general(report: Report) -> str:
     body = [
         [
             escape(arm),
-            _interval(interval),
-            _difference(report.general_differences[arm]) if arm in report.general_differences else _NOTHING,
+            interval_cell(interval),
+            difference_cell(report.general_differences[arm])
+            if arm in report.general_differences
+            else NOTHING,
         ]
         for arm, interval in report.general.items()
     ]
-    return _table(["arm", "right", f"{escape(report.reference)} against it"], body)
-
-
-def _judge(report: Report) -> str:
-    if report.judge is None:
-        return ""
-    lines = "".join(f"<li>{escape(line.strip())}</li>" for line in judge_lines(report.judge) if line.strip())
-    return f"<h2>What a judge says</h2><ul>{lines}</ul>"
-
-
-def _groups_table(report: Report, field: str, title: str) -> str:
-    by_arm: dict[Arm, dict[str, Interval]] = {row.arm: getattr(row, field) for row in report.summaries}
-    names = list(next(iter(by_arm.values())))
-    if not names:
-        return "<p>None.</p>"
-    body = [
-        [
-            escape(name),
-            str(by_arm[report.arms[0]][name].case_count),
-            *(_interval(by_arm[arm][name]) for arm in report.arms),
-        ]
-        for name in names
-    ]
-    return _table([title, "cases", *map(escape, report.arms)], body)
-
-
-def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{cell}</th>" for cell in head)
-    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
-    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
-
-
-def _title(name: str) -> str:
-    return _TITLES.get(name, name.replace("_", " ").replace(" f1", " F1"))
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.mean:.2f} <small>[{interval.low:.2f}, {interval.high:.2f}]</small>"
-
-
-def _difference(interval: Interval) -> str:
-    text = f"{interval.mean:+.2f} <small>[{interval.low:+.2f}, {interval.high:+.2f}]</small>"
-    return f"<b>{text}</b>" if interval.is_clear else text
-
-
-def _share(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:.2f}"
+    return table(["arm", "right", f"{escape(report.reference)} against it"], body)

@@ -24,6 +24,7 @@ from eval.breakdown import (
 from eval.calibration import Calibration, CurvePoint, calibrate
 from eval.compare import Interval
 from eval.judge import JudgeResult
+from eval.latency import Latency
 from eval.runner import EvalResult, Outcome
 
 EXAMPLES_SHOWN = 100
@@ -124,6 +125,7 @@ class Report(Record, frozen=True, kw_only=True):
         general_differences: the reference arm's share minus each other's, paired by task.
         engine_share: share of the run's wall time inside the engine, None where nothing was asked.
         judge: what a judge engine says, None where none was asked.
+        latency: waiting times of questions asked one at a time; empty where they were not measured.
     """
 
     about: dict[str, str]
@@ -138,6 +140,7 @@ class Report(Record, frozen=True, kw_only=True):
     general_differences: dict[Arm, Interval] = msgspec.field(default_factory=dict)
     engine_share: float | None = None
     judge: JudgeResult | None = None
+    latency: dict[Arm, Latency] = msgspec.field(default_factory=dict)
 
 
 def summarise(result: EvalResult, about: Mapping[str, str], settings: EvalSettings) -> Report:

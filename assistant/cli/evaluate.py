@@ -62,15 +62,21 @@ evaluate.add_command(stability)
 )
 @click.option("--retrieval-only", is_flag=True, help="Only look whether the right passages are found.")
 @click.option("--limit", type=click.IntRange(1), help="Ask this many cases, taken evenly over the suite.")
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    help="Also ask this many cases one at a time in each arm, and report how long a person waits.",
+)
 @background_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def run(
+def run(  # noqa: PLR0913 - one parameter an option
     context: Context,
     collection: str,
     file: Path | None,
     named: str | None,
     limit: int | None,
+    latency: int | None,
     *,
     retrieval_only: bool,
     background: bool,
@@ -81,13 +87,17 @@ def run(
     Writes report.json and report.html, and prints a table. An interrupted evaluation goes on where it
     was, and answers that nothing has changed for are kept.
     """
-    if named is not None and retrieval_only:
-        raise click.UsageError("--retrieval-only asks no arm: leave --arms out")
+    if retrieval_only and (named is not None or latency is not None):
+        raise click.UsageError("--retrieval-only asks no arm: leave --arms and --latency out")
     arms = read_arms(named) if named is not None else None
     path = suite_path(collection, file, context.home.collection(collection))
     if background:
         arguments = EvalArguments(
-            suite=str(path.absolute()), arms=arms, limit=limit, retrieval_only=retrieval_only
+            suite=str(path.absolute()),
+            arms=arms,
+            limit=limit,
+            latency=latency or 0,
+            retrieval_only=retrieval_only,
         )
         enqueue(context, "eval", collection, msgspec.to_builtins(arguments), as_json=as_json)
         return
@@ -95,7 +105,8 @@ def run(
     if retrieval_only:
         _print_retrieval(evaluate_retrieval(context, collection, suite), as_json=as_json)
         return
-    _print_evaluation(_evaluate(context, collection, path, suite, arms), as_json=as_json)
+    evaluation = _evaluate(context, collection, path, suite, arms, latency or 0)
+    _print_evaluation(evaluation, as_json=as_json)
 
 
 class EvalArguments(Record, frozen=True, kw_only=True):
@@ -104,6 +115,7 @@ class EvalArguments(Record, frozen=True, kw_only=True):
     suite: str
     arms: tuple[Arm, ...] | None = None
     limit: int | None = None
+    latency: int = 0
     retrieval_only: bool = False
 
 
@@ -115,17 +127,22 @@ def evaluate_job(context: Context, job: Job) -> Outcome:
     if arguments.retrieval_only:
         scores = evaluate_retrieval(context, job.collection, suite)
         return Outcome(result={"retrieval": msgspec.to_builtins(scores)})
-    evaluation = _evaluate(context, job.collection, path, suite, arguments.arms)
+    evaluation = _evaluate(context, job.collection, path, suite, arguments.arms, arguments.latency)
     return Outcome(result=msgspec.to_builtins(_summary(evaluation)))
 
 
 def _evaluate(
-    context: Context, collection: str, path: Path, suite: tuple[Case, ...], arms: tuple[Arm, ...] | None
+    context: Context,
+    collection: str,
+    path: Path,
+    suite: tuple[Case, ...],
+    arms: tuple[Arm, ...] | None,
+    latency: int,
 ) -> Evaluation:
     from eval.suites import require_scores
 
     require_scores(suite)
-    return evaluate_arms(context, collection, path, suite, arms)
+    return evaluate_arms(context, collection, path, suite, arms, latency_cases=latency)
 
 
 def read_arms(named: str) -> tuple[Arm, ...]:

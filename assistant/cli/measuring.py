@@ -75,6 +75,8 @@ def evaluate_arms(
     path: Path,
     suite: tuple[Case, ...],
     arms: Sequence[Arm] | None = None,
+    *,
+    latency_cases: int = 0,
 ) -> Evaluation:
     """Ask a suite in each arm, write the report and return it.
 
@@ -84,6 +86,7 @@ def evaluate_arms(
         path: of the suite, for names.
         suite: the cases.
         arms: to ask; None asks all that the collection has.
+        latency_cases: also ask so many cases one at a time in each arm, for waiting times.
 
     Raises:
         InputError: questions of the suite were trained on.
@@ -91,6 +94,7 @@ def evaluate_arms(
     """
     from eval.report import write_report
     from eval.runner import run_arms
+    from eval.suites import spread
     from eval.summary import summarise
     from indexing.snapshots import open_current
 
@@ -111,6 +115,8 @@ def evaluate_arms(
         report = _with_general(context, pipeline, report, run.folder, fingerprint)
     report = with_judge(context, report, result, run.folder)
     report = _with_time(context, report, result, time.monotonic() - began)
+    if latency_cases:
+        report = _with_latency(context, pipeline, report, spread(suite, latency_cases))
     for row in report.summaries:
         run.log(arm=row.arm, score=row.score.mean, low=row.score.low, high=row.score.high)
     verdict = _verdict(context, report)
@@ -119,10 +125,10 @@ def evaluate_arms(
 
 
 def _check_training(context: Context, collection: str, suite: tuple[Case, ...]) -> str:
-    """Refuse questions that the served adapter was tuned on; return what was compared."""
+    """Refuse questions that the adapter to measure was tuned on; return what was compared."""
     from eval.overlap import require_held_out
 
-    trained = training_set(context, collection, is_served=True)
+    trained = training_set(context, collection, is_candidate=True)
     if trained is None:
         return "not there any more, so whether it holds a question is unknown"
     require_held_out(suite, trained.examples, trained.name)
@@ -146,6 +152,13 @@ def _with_general(
         general=general.intervals(settings),
         general_differences=general.differences(report.reference, settings),
     )
+
+
+def _with_latency(context: Context, pipeline: Pipeline, report: Report, cases: tuple[Case, ...]) -> Report:
+    from eval.latency import measure_latency
+
+    found = measure_latency(pipeline, cases, report.arms, context.progress())
+    return msgspec.structs.replace(report, latency=found)
 
 
 def _with_time(context: Context, report: Report, result: EvalResult, seconds: float) -> Report:

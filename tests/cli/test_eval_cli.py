@@ -197,10 +197,21 @@ def test_a_suite_without_answers_is_for_retrieval_only(home: Home, tmp_path: Pat
     assert "no case of the suite has gold" in str(run("--suite", path, "--retrieval-only").exception)
 
 
-def test_arms_and_retrieval_only_exclude_each_other(suite: Path) -> None:
-    result = run("--suite", suite, "--retrieval-only", "--arms", "rag")
+@pytest.mark.parametrize("option", [("--arms", "rag"), ("--latency", "2")])
+def test_arms_and_retrieval_only_exclude_each_other(suite: Path, option: tuple[str, str]) -> None:
+    result = run("--suite", suite, "--retrieval-only", *option)
     assert result.exit_code == 2
-    assert "leave --arms out" in result.output
+    assert "leave --arms and --latency out" in result.output
+
+
+def test_waiting_times_are_taken_beside_the_answers(home: Home, suite: Path) -> None:
+    result = run("--suite", suite, "--latency", "1")
+    assert result.exit_code == 0, result.output
+    assert "rag one at a time: " in result.stdout
+    page = Path(result.stdout.splitlines()[-1].removeprefix("report: "))
+    report = msgspec.json.decode(page.with_suffix(".json").read_bytes(), type=Report)
+    assert {arm: row.total.count for arm, row in report.latency.items()} == {"base": 1, "rag": 1}
+    assert answer_count(home) == 4  # those asked one at a time are not kept among the batches' answers
 
 
 def test_stability_is_measured_kept_and_printed(home: Home, suite: Path) -> None:

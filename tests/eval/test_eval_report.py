@@ -13,7 +13,10 @@ from assistant.core.settings import EvalSettings
 from eval.answers import answer_score
 from eval.citations import count_citations
 from eval.compare import Interval
+from eval.judge import Agreement, JudgeResult
+from eval.latency import Latency, Percentiles
 from eval.report import format_difference, retrieval_table, terminal_table, write_report
+from eval.report_groups import groups_html
 from eval.report_page import render_page
 from eval.retrieval import RetrievalScores
 from eval.runner import EvalResult, Outcome
@@ -182,6 +185,58 @@ def test_the_page_loads_nothing_and_shows_both_languages_escaped(report: Report)
     assert '<h3 lang="zh">清洗蒸汽发生器需要多少除垢液？</h3>' in page
     assert "About 20 Nm &lt;b&gt;&amp;" in page
     assert "手册.pdf, version 2, p. 5: <q" in page
+
+
+def test_groups_show_every_metric_and_the_paired_differences(report: Report) -> None:
+    kinds = groups_html(report, "kind")
+    assert "<th>kind</th><th>cases</th><th>base</th><th>rag</th><th>rag+ft</th>" in kinds
+    assert "<th>rag+ft − base</th><th>rag+ft − rag</th>" in kinds
+    assert "<td>two_step</td><td>1</td><td>0.00 <small>[0.00, 0.00]</small></td><td>0.50 " in kinds
+    assert ">abstention recall</span></h4>" in kinds
+    languages = groups_html(report, "language")
+    assert "abstention recall" in languages
+    assert "abstention recall" not in groups_html(report, "document")  # unanswerable cases have none
+
+
+def test_a_judge_is_shown_by_arm_with_its_agreement(report: Report) -> None:
+    agreement = Agreement(
+        name="answers",
+        asked=6,
+        unreadable=1,
+        agreement=0.8,
+        kappa=None,
+        undefined="both always say the same",
+        judge_yes=1,
+        judge_free_yes=1,
+    )
+    result = JudgeResult(
+        judge="<judge>",
+        control_count=4,
+        controls_right=0.75,
+        doubt="it got <known> answers wrong",
+        agreements=(agreement,),
+        right={"rag": Interval(mean=0.5, low=0.25, high=0.75, case_count=6)},
+        citation_recall={},
+        citation_precision={},
+        undefined={"base citation_recall": "no documents"},
+    )
+    page = render_page(msgspec.structs.replace(report, judge=result))
+    assert "judge &lt;judge&gt;: 0.75 of 4 known answers right; not believed: it got &lt;known&gt;" in page
+    assert (
+        "<td>answers it finds right</td><td>–</td><td>0.50 <small>[0.25, 0.75]</small></td><td>–</td>" in page
+    )
+    assert "<td>answers</td><td>6</td><td>1</td><td>0.80</td><td>–</td><td>1.00</td><td>1.00</td>" in page
+    assert "kappa of answers: both always say the same" in page
+
+
+def test_waiting_times_are_printed_and_shown(report: Report) -> None:
+    waits = Latency(
+        total=Percentiles(p50=2, p95=4, count=20), first_token=Percentiles(p50=0.5, p95=1, count=18)
+    )
+    told = msgspec.structs.replace(report, latency={"rag": waits})
+    line = "rag one at a time: 2.0 s at p50, 4.0 s at p95; first text 0.5 and 1.0 s"
+    assert line in terminal_table(told)
+    assert "<td>0.50 s</td><td>1.00 s</td><td>2.00 s</td><td>4.00 s</td>" in render_page(told)
 
 
 def test_hostile_texts_stay_text(suite: Suite, tmp_path: Path) -> None:
