@@ -156,10 +156,16 @@ def choose_loss(model: Any, packs: Sequence[Pack], pad_id: int, *, has_windows: 
         except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return plain  # what a foreign architecture says to arguments that it does not know
     tolerance = TOLERANCE["float32" if model.dtype == torch.float32 else "bfloat16"]
-    # answers that the base knows already have losses near zero, where rounding is a large share
+    return fast if agree(found, expected, tolerance) else plain
+
+
+def agree(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
+    """Return whether two ways give the same losses but for rounding.
+
+    Answers that the base knows already have losses near zero, where rounding is a large share.
+    """
     scale = max(float(expected.mean()), LEAST_LOSS)
-    is_same = float((found - expected).abs().mean()) <= tolerance * scale
-    return fast if is_same else plain
+    return float((found - expected).abs().mean()) <= tolerance * scale
 
 
 def checkpoint_activations(model: Any) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from assistant.core.prompts import not_covered
 from assistant.core.records import Example, Record
@@ -28,6 +27,9 @@ class Split(Record, frozen=True, kw_only=True):
 def hold_out(examples: Sequence[Example], count: int, seed: int) -> Split:
     """Hold out about ``count`` examples, whole documents at a time, so that no sentence of them is taught.
 
+    Never more than half of the examples is held out. Where documents cannot be (there is one, or each
+    holds too much), whole chunks are; where these cannot be either, nothing is.
+
     Args:
         examples: the dataset's.
         count: how many; 0 holds out none.
@@ -36,20 +38,35 @@ def hold_out(examples: Sequence[Example], count: int, seed: int) -> Split:
     Returns:
         Examples that stand on held-out documents only are asked; those that share one are left out of both.
     """
+    whole = Split(train=tuple(examples))
     if not count:
-        return Split(train=tuple(examples))
-    by_document = Counter(name for example in examples for name in set(example.documents))
-    names = sorted(by_document)
+        return whole
+    units: tuple[Callable[[Example], tuple[str, ...]], ...] = (
+        lambda example: example.documents,
+        lambda example: example.chunk_ids,
+    )
+    for unit in units:
+        split = _hold_out([(example, frozenset(unit(example))) for example in examples], count, seed)
+        if split.valid:
+            return split
+    return whole
+
+
+def _hold_out(rows: Sequence[tuple[Example, frozenset[str]]], count: int, seed: int) -> Split:
+    names = sorted(frozenset().union(*(own for _, own in rows)))
     random.Random(seed).shuffle(names)
     held: set[str] = set()
     valid: list[Example] = []
-    for name in names[: max(1, len(names) // 2)]:
+    for name in names:
         if len(valid) >= count:
             break
-        held.add(name)
-        valid = [e for e in examples if e.documents and held.issuperset(e.documents)]
+        wanted = held | {name}
+        if 2 * sum(not wanted.isdisjoint(own) for _, own in rows) > len(rows):
+            continue
+        held = wanted
+        valid = [example for example, own in rows if own and own <= held]
     random.Random(seed).shuffle(valid)
-    train = [example for example in examples if not held.intersection(example.documents)]
+    train = [example for example, own in rows if held.isdisjoint(own)]
     return Split(train=tuple(train), valid=tuple(valid[:count]))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from assistant.core.records import Example
 from assistant.core.settings_train import TrainSettings
-from training.losses import PlainRows, SharedPrefix, choose_loss
+from training.losses import TOLERANCE, PlainRows, SharedPrefix, agree, choose_loss
 from training.rendering import make_packs, render_learnt
 from training.session import TrainReport
 from training.student import Student
@@ -73,6 +73,26 @@ def test_a_model_that_ignores_the_mask_falls_back(tiny_model: Path, examples: li
 
     model.forward = careless
     assert isinstance(choose_loss(model, packs, 0, has_windows=False), PlainRows)
+
+
+@pytest.mark.parametrize(
+    ("known", "gap", "is_same"),
+    [
+        # .02 is a fifth of what a base loses that knows the answer, and rounding all the same
+        (0.1, 0.02, True),
+        (0.1, 0.04, False),
+        (2.0, 0.1, True),
+        (2.0, 0.2, False),
+    ],
+)
+def test_rounding_on_known_answers_does_not_choose_the_slow_way(
+    known: float, gap: float, *, is_same: bool
+) -> None:
+    import torch
+
+    expected = torch.full((4,), known)
+    for sign in (1, -1):
+        assert agree(expected + sign * gap, expected, TOLERANCE["bfloat16"]) is is_same
 
 
 def test_a_model_with_windows_falls_back(tiny_model: Path, examples: list[Example]) -> None:

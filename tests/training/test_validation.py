@@ -56,6 +56,31 @@ def test_whole_documents_are_held_out() -> None:
     assert hold_out(rows, 0, seed=7).train == tuple(rows)
 
 
+def test_of_one_document_whole_chunks_are_held_out() -> None:
+    rows = [example(str(n), documents=("d.md",), chunk_ids=(f"c{n % 6}",)) for n in range(18)]
+    split = hold_out(rows, 3, seed=7)
+    assert len(split.valid) == 3
+    assert len(split.train) == 15
+    held = {chunk for row in split.valid for chunk in row.chunk_ids}
+    assert held.isdisjoint(chunk for row in split.train for chunk in row.chunk_ids)
+
+
+def test_a_document_that_holds_most_of_the_examples_is_not_held_out() -> None:
+    rows = [example(str(n), documents=("big.md",), chunk_ids=(f"c{n}",)) for n in range(9)]
+    rows += [example("small", documents=("small.md",), chunk_ids=("s",))]
+    for seed in range(5):
+        split = hold_out(rows, 4, seed)
+        assert [row.documents for row in split.valid] == [("small.md",)]
+        assert len(split.train) == 9
+
+
+def test_where_nothing_can_be_held_out_all_is_trained_on() -> None:
+    rows = [example(str(n), documents=("d.md",), chunk_ids=("c",)) for n in range(4)]
+    split = hold_out([*rows, example("general")], 2, seed=7)
+    assert len(split.train) == 5
+    assert not split.valid
+
+
 def test_the_datasets_own_split_is_taken() -> None:
     rows = [example(name, split=name) for name in ("train", "valid", "test")]
     split = split_examples(rows, TrainSettings(validation_examples=4))
