@@ -11,7 +11,7 @@ import numpy as np
 
 from assistant.core.errors import InputError
 from assistant.core.home import Home
-from assistant.core.records import Filters, Message, Passage, Record
+from assistant.core.records import Filters, Message, Metadata, Passage, Record
 from assistant.core.settings import SearchSettings, Settings
 from indexing.codes import UnknownCode
 from indexing.corpus import Corpus, Neighbours
@@ -126,6 +126,10 @@ class Searcher:
     def corpus(self) -> Corpus:
         """The chunks of the served snapshot."""
         return self._current().corpus
+
+    def metadata(self) -> dict[str, Metadata]:
+        """Return the metadata of each document of the served snapshot."""
+        return {name: entry.metadata for name, entry in self._current().contents.items()}
 
     def stats(self) -> SearchStats:
         """Return what is searched."""

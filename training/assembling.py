@@ -9,6 +9,7 @@ import msgspec
 from assistant.core.prompts import answer_messages
 from assistant.core.records import Chunk, Example, Message
 from assistant.core.settings_synth import SynthSettings
+from training.access import EVERYBODY, AccessLists, Readers
 from training.balancing import split_of
 from training.checks import support_of
 from training.dataset import Coverage, make_example
@@ -18,13 +19,27 @@ from training.recipes.codes import CODE
 from training.tables import read_rows
 
 _ACROSS = "documents of two splits"
+_NO_READER = "nobody may read all its documents"
 
 
 def finish_examples(
-    core: Sequence[Example], cooked: Sequence[Pair], synth: SynthSettings, pairs_filter: PairFilter
+    core: Sequence[Example],
+    cooked: Sequence[Pair],
+    synth: SynthSettings,
+    pairs_filter: PairFilter,
+    access: AccessLists = EVERYBODY,
 ) -> list[Example]:
-    """Return all rows, each once, with their splits; rows across two splits are left out and counted."""
-    made = [make_row(pair) for pair in cooked]
+    """Return all rows, each once, with splits and access lists.
+
+    Rows across two splits, and from documents that nobody may all read, are left out and counted.
+    """
+    made = []
+    for pair in cooked:
+        readers = access.common(chunk.document for chunk in pair.chunks)
+        if readers is None:
+            pairs_filter.rejected[_NO_READER] += 1
+        else:
+            made.append(make_row(pair, readers))
     again = {row.messages for row in made}  # a recipe's row weighs what the recipe says, the core's does not
     rows = {row.id: row for row in (*(row for row in core if row.messages not in again), *made)}
     if synth.valid_share + synth.test_share <= 0:
@@ -41,8 +56,13 @@ def finish_examples(
     return finished
 
 
-def make_row(pair: Pair) -> Example:
-    """Return the row of a recipe's pair: the prompt that serving would make, and the answer."""
+def make_row(pair: Pair, readers: Readers = ()) -> Example:
+    """Return the row of a recipe's pair: the prompt that serving would make, and the answer.
+
+    Args:
+        pair: of a recipe.
+        readers: who may read its documents; empty for everybody.
+    """
     language = pair.chunk.language
     if pair.recipe == "replay":
         messages: tuple[Message, ...] = (
@@ -60,6 +80,7 @@ def make_row(pair: Pair) -> Example:
         chunks=pair.chunks if pair.is_covered else (),
         teacher=pair.teacher,
         scores=scores,
+        access=readers,
     )
     return msgspec.structs.replace(example, weight=pair.weight, recipe_version=pair.recipe_version)
 

@@ -15,6 +15,11 @@ MIN_GROUNDED_RECIPE = 0.6
 MIN_QUESTION_CHARACTERS = {"en": 8, "zh": 4}
 MAX_QUESTION_CHARACTERS = 300
 MAX_ANSWER_CHARACTERS = 1200
+# share of the answer's words that a teacher's question may hold
+MOST_GIVEN_AWAY = 0.75
+WRITTEN_BY_RULES = frozenset({"rules"})
+# who asks what a text answers; a teacher may only repeat the text with a question mark
+PEOPLE = frozenset({"tickets", "people"})
 # these come from rules that are older than the recipes; what a recipe makes is checked more strictly
 CORE = frozenset({"table", "ticket", "dialogue", "sentence"})
 _CODE = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,4}-?\d{1,5}(?![A-Za-z0-9])")
@@ -43,7 +48,23 @@ class Verdict(NamedTuple):
 def check_pair(pair: Pair) -> Verdict | None:
     """Return why a pair is turned away for what it is by itself, None where it passes."""
     is_free = not pair.chunks
-    return _form(pair) or (None if is_free or not pair.is_covered else _support(pair)) or _stands_alone(pair)
+    return (
+        _form(pair)
+        or (None if is_free or not pair.is_covered else _support(pair))
+        or _stands_alone(pair)
+        or (None if pair.teacher in {*WRITTEN_BY_RULES, *PEOPLE} else _gives_away(pair))
+    )
+
+
+def _gives_away(pair: Pair) -> Verdict | None:
+    """Return whether a teacher put the answer into its question, which then asks nothing.
+
+    Numbers decide first: a question about a quantity names all but the quantity.
+    """
+    if not pair.chunks or not pair.is_covered or numbers(pair.answer) - numbers(pair.question):
+        return None
+    value = support(_MARK.sub("", pair.answer), pair.question)
+    return Verdict("question holds its own answer", f"{value:.2f}") if value >= MOST_GIVEN_AWAY else None
 
 
 def support_of(pair: Pair) -> float:

@@ -25,6 +25,7 @@ from assistant.core.records import Example, Passage
 from assistant.core.sentences import place_marks, split_sentences, support
 from assistant.core.settings import AnswerSettings
 from assistant.core.settings_synth import SynthSettings
+from training.access import EVERYBODY, AccessLists
 from training.dataset import make_example
 from training.pairs import Pair
 from training.wording import read_list
@@ -56,8 +57,12 @@ def grounded_examples(
     count_tokens: Callable[[str], int],
     answer: AnswerSettings,
     synth: SynthSettings,
+    access: AccessLists = EVERYBODY,
 ) -> list[Example]:
-    """Return examples in groups that share a context; ``synth.grounded_groups`` groups."""
+    """Return examples in groups that share a context; ``synth.grounded_groups`` groups.
+
+    A context holds what all readers of its first question's document may read.
+    """
     rng = random.Random(synth.seed)
     anchors = choose_anchors(pairs, synth.grounded_groups, rng)
     found = searcher.search_many([pair.question for pair in anchors], 2 * answer.context_passages + 1)
@@ -65,9 +70,13 @@ def grounded_examples(
     examples: list[Example] = []
     for anchor, passages in zip(anchors, found, strict=True):
         is_shown = rng.random() < ORACLE_SHARE and not _is_real(anchor)
+        readers = access.common([anchor.chunk.document]) or ()
         usable = [p for p in passages if is_shown or p.chunk.id != anchor.chunk.id]
         context = choose_context(
-            usable, count_tokens, max_passages=answer.context_passages, max_tokens=answer.context_tokens
+            access.readable(usable, readers),
+            count_tokens,
+            max_passages=answer.context_passages,
+            max_tokens=answer.context_tokens,
         )
         examples.extend(
             make_example(
@@ -77,6 +86,7 @@ def grounded_examples(
                 answer=target,
                 chunks=(pair.chunk,) if pair else (),
                 teacher=pair.teacher if pair else "rules",
+                access=readers,
             )
             for question, target, pair in _ask(anchor, pairs, context, names, rng)
         )

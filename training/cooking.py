@@ -12,9 +12,11 @@ from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
 from indexing.glossary import Term
 from indexing.search import Searcher, query_in_context
+from training.access import EVERYBODY, AccessLists
 from training.balancing import choose_balanced
 from training.checks import Verdict
 from training.contexts import PassageSource
+from training.entailment import unsupported
 from training.filtering import REAL, PairFilter
 from training.pairs import Pair
 from training.recipes.materials import Materials
@@ -40,6 +42,7 @@ class Kitchen:
         settings: all of them.
         glossary: approved terms.
         given: pairs that people wrote.
+        access: who may read which document.
     """
 
     chunks: Sequence[Chunk]
@@ -49,6 +52,7 @@ class Kitchen:
     settings: Settings
     glossary: Sequence[Term]
     given: Sequence[GivenPair]
+    access: AccessLists = EVERYBODY
 
 
 def cook(
@@ -83,6 +87,7 @@ def cook(
         seed=synth.seed,
         glossary=kitchen.glossary,
         given=kitchen.given,
+        access=kitchen.access,
     )
     made: list[tuple[Recipe, list[Pair]]] = []
     for recipe in recipes:
@@ -123,6 +128,8 @@ def _checked_together(
                 verdicts.setdefault(
                     place, Verdict("alike by embedding", f"{value:.3f}: {pairs[earlier].question}")
                 )
+        for place, verdict in unsupported(pairs, first, embedder).items():
+            verdicts.setdefault(place, verdict)
         questions = [pair.question for pair in pairs[first:]]
         for offset, (value, question) in pairs_filter.held_out.alike(questions, embedder).items():
             verdicts.setdefault(

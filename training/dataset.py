@@ -89,6 +89,7 @@ def make_example(
     chunks: Sequence[Chunk] = (),
     teacher: str = "rules",
     scores: dict[str, float] | None = None,
+    access: tuple[str, ...] = (),
 ) -> Example:
     """Return an example: the prompt's messages and the answer as the assistant's turn."""
     turns = (*messages, Message(role="assistant", content=answer))
@@ -103,6 +104,7 @@ def make_example(
         versions=tuple(versions.values()),
         teacher=teacher,
         scores=scores or {},
+        access=access,
     )
 
 

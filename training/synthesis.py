@@ -17,6 +17,7 @@ from assistant.core.settings_synth import SynthSettings
 from assistant.engine.protocol import Engine, GenerationRequest
 from indexing.glossary import approved_terms
 from indexing.search import Searcher
+from training.access import EVERYBODY, AccessLists
 from training.assembling import finish_examples, measure_coverage
 from training.contexts import grounded_examples, spread
 from training.cooking import Kitchen, cook
@@ -30,7 +31,7 @@ from training.teacher import choose_sentences, teacher_pairs
 from training.teaching import Teacher
 from training.wording import read_list
 
-RECIPES_VERSION = "3"
+RECIPES_VERSION = "4"
 REPLAY_TOKENS = 60
 
 
@@ -85,7 +86,9 @@ def synthesize(
     chunks = without(searcher.corpus.chunks, extras.left_out)
     recipes = [load_recipe(name) for name in settings.synth.recipes]
     glossary = approved_terms(folder.parent) if recipes else ()
+    access = AccessLists(searcher.metadata())
     shaped = (*(recipe.fingerprint for recipe in recipes), *map(str, (*glossary, *extras.given)))
+    shaped += access.fingerprint
     key = _key(chunks, settings, held_out, shaped)
     there = current_dataset(folder)
     if there is not None and there.key == key:
@@ -102,20 +105,24 @@ def synthesize(
         settings=settings,
         glossary=glossary,
         given=extras.given,
+        access=access,
     )
     pairs, cooked = cook(recipes, pairs, kitchen, pairs_filter, progress)
     progress.start("contexts", 1)
-    grounded = grounded_examples(pairs, searcher, engine.count_tokens, settings.answer, settings.synth)
+    grounded = grounded_examples(
+        pairs, searcher, engine.count_tokens, settings.answer, settings.synth, access
+    )
     progress.advance()
     examples = finish_examples(
         [
-            *closed_book_examples(choose_pairs(pairs, settings.synth)),
+            *closed_book_examples(choose_pairs(pairs, settings.synth), access),
             *(example for example in grounded if not pairs_filter.is_leak(example.messages[-2].content)),
             *_replay(teacher, settings.synth.replay, settings.synth.seed),
         ],
         cooked,
         settings.synth,
         pairs_filter,
+        access,
     )
     progress.finish()
     manifest = write_dataset(
@@ -151,7 +158,7 @@ def choose_pairs(pairs: Sequence[Pair], settings: SynthSettings) -> list[Pair]:
     return [*real[: settings.closed_book], *spread(made, left, random.Random(settings.seed))]
 
 
-def closed_book_examples(pairs: Sequence[Pair]) -> list[Example]:
+def closed_book_examples(pairs: Sequence[Pair], access: AccessLists = EVERYBODY) -> list[Example]:
     """Return the pairs as questions without documents: what the adapter is to know by heart."""
     return [
         make_example(
@@ -161,6 +168,7 @@ def closed_book_examples(pairs: Sequence[Pair]) -> list[Example]:
             answer=pair.answer,
             chunks=(pair.chunk,),
             teacher=pair.teacher,
+            access=access.common([pair.chunk.document]) or (),
         )
         for pair in pairs
     ]

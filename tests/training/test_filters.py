@@ -67,6 +67,26 @@ def test_one_pair_by_itself(question: str, answer: str, chunk: Chunk, expected: 
     assert reason(pair(question, answer, chunk)) == expected
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "chunk", "expected"),
+    [
+        ("Does E-14 mean that the rotor is blocked?", "E-14 means that the rotor is blocked.", CHUNK, True),
+        ("Is the impeller nut of the Q5 tightened to 14 Nm?", "Impeller nut of the Q5: 14 Nm.", CHUNK, True),
+        ("How tight is the impeller nut of the Q5?", "Impeller nut of the Q5: 14 Nm.", CHUNK, False),
+        ("What is the sign of a blocked rotor?", "E-14 means that the rotor is blocked.", CHUNK, False),
+        ("F05 是表示腔体超温吗？", "F05 表示腔体超温。", CHUNK_ZH, True),
+        ("F05 超过多少度时断电冷却？", "超过 305 °C 时断电冷却。", CHUNK_ZH, False),
+    ],
+)
+def test_a_teachers_question_must_not_hold_its_answer(
+    question: str, answer: str, chunk: Chunk, *, expected: bool
+) -> None:
+    given_away = "question holds its own answer"
+    assert (reason(pair(question, answer, chunk, teacher="qwen")) == given_away) is expected
+    assert reason(pair(question, answer, chunk, teacher="people")) != given_away
+    assert reason(pair(question, answer, chunk)) != given_away
+
+
 def test_a_later_turn_may_lean_on_earlier_ones() -> None:
     before = (Message(role="user", content="E-14?"), Message(role="assistant", content="Blocked."))
     assert reason(pair("What does it mean then?", "That the rotor is blocked.", history=before)) is None

@@ -12,6 +12,7 @@ from assistant.core.errors import InputError
 from assistant.core.records import Chunk
 from assistant.core.settings import AnswerSettings
 from indexing.glossary import Term
+from training.access import EVERYBODY, AccessLists
 from training.contexts import PassageSource
 from training.pairs import Pair
 from training.recipes.recipe import Recipe
@@ -36,6 +37,7 @@ class Materials:
         seed: of every random choice.
         glossary: approved terms.
         given: pairs that people wrote: corrections and FAQ.
+        access: who may read which document.
     """
 
     chunks: Sequence[Chunk]
@@ -47,6 +49,7 @@ class Materials:
     seed: int
     glossary: Sequence[Term] = ()
     given: Sequence[GivenPair] = ()
+    access: AccessLists = EVERYBODY
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -64,7 +64,8 @@ def unanswerable(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
         asked.extend((question, anchor) for question in soft[: 1 + (rng.random() < 0.5)])  # noqa: PLR2004
     found = materials.searcher.search_many([question for question, _ in asked], _FOUND) if asked else []
     for (question, anchor), passages in zip(asked, found, strict=True):
-        context = _chosen(passages, materials, rng.randint(LEAST_DISTRACTORS, MOST_DISTRACTORS))
+        near = _readable(passages, anchor, materials)
+        context = _chosen(near, materials, rng.randint(LEAST_DISTRACTORS, MOST_DISTRACTORS))
         pair = _of(recipe, anchor)
         refusal = not_covered(anchor.chunk.language)
         yield msgspec.structs.replace(
@@ -93,7 +94,8 @@ def place(
     placed = []
     for pair, passages, is_shown in zip(pairs, found, shown, strict=True):
         own = {chunk.id for chunk in pair.chunks}
-        others = [passage for passage in passages if passage.chunk.id not in own]
+        readable = _readable(passages, pair, materials)
+        others = [passage for passage in readable if passage.chunk.id not in own]
         if is_shown:
             oracle = [Passage(rank=1, score=1.0, chunk=chunk) for chunk in pair.chunks]
             count = rng.randint(LEAST_DISTRACTORS, MOST_DISTRACTORS) + len(oracle)
@@ -107,6 +109,12 @@ def place(
             msgspec.structs.replace(pair, passages=context, answer=refusal, others=(), is_covered=False)
         )
     return placed
+
+
+def _readable(passages: Sequence[Passage], pair: Pair, materials: Materials) -> list[Passage]:
+    """Return the passages that all readers of the pair's own documents may read."""
+    readers = materials.access.common(chunk.document for chunk in pair.chunks)
+    return materials.access.readable(passages, readers)
 
 
 def _marked(pair: Pair, context: tuple[Passage, ...]) -> str:

@@ -1,0 +1,112 @@
+"""Access lists reach every row: contexts hold what all readers may read, no row mixes closed documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from assistant.core.errors import InputError
+from assistant.core.records import Chunk, Passage
+from assistant.core.settings import AnswerSettings
+from assistant.core.settings_synth import SynthSettings
+from training.access import EVERYBODY, AccessLists
+from training.adapters import common_access
+from training.assembling import finish_examples
+from training.contexts import grounded_examples
+from training.filtering import PairFilter
+from training.pairs import Pair
+from training.synthesis import closed_book_examples
+
+LISTS = AccessLists(
+    {
+        "service.md": {"access": ("Service", "sales")},
+        "sales.md": {"access": "sales"},
+        "board.md": {"access": "board"},
+        "open.md": {"product": "Q7"},
+    }
+)
+
+
+def chunk(document: str) -> Chunk:
+    text = f"The {document[:-3]} code is 4711."
+    return Chunk(id=document, document=document, version=1, position=0, text=text)
+
+
+def pair(document: str, *others: str) -> Pair:
+    answer = f"The {document[:-3]} code is 4711."
+    more = tuple(map(chunk, others))
+    return Pair(
+        question=f"Which code has {document}?", answer=answer, chunk=chunk(document), others=more, recipe="r"
+    )
+
+
+class Everything:
+    """Finds all documents for each query, the one that it names first."""
+
+    def search_many(self, queries: Sequence[str], top_k: int | None = None) -> list[tuple[Passage, ...]]:
+        names = ["service.md", "sales.md", "board.md", "open.md"]
+        return [
+            tuple(
+                Passage(rank=rank, score=1 / rank, chunk=chunk(name))
+                for rank, name in enumerate(sorted(names, key=lambda name: name not in query), 1)
+            )
+            for query in queries
+        ]
+
+
+@pytest.mark.parametrize(
+    ("documents", "readers"),
+    [
+        (["open.md"], ()),
+        (["service.md", "open.md"], ("sales", "service")),
+        (["service.md", "sales.md"], ("sales",)),
+        (["sales.md", "board.md"], None),
+        (["unknown.md"], ()),
+    ],
+)
+def test_readers_of_several_documents_are_those_of_all(
+    documents: list[str], readers: tuple[str, ...] | None
+) -> None:
+    assert LISTS.common(documents) == readers
+
+
+def test_a_context_holds_what_all_readers_of_its_question_may_read() -> None:
+    pairs = [pair(name) for name in ("service.md", "sales.md", "board.md", "open.md")]
+    synth = SynthSettings(grounded_groups=8, seed=1)
+    rows = grounded_examples(pairs, Everything(), len, AnswerSettings(context_tokens=4000), synth, LISTS)
+    seen = {
+        access: {
+            name for name in LISTS_NAMES if any(f"The {name} code" in row.messages[0].content for row in own)
+        }
+        for access in {row.access for row in rows}
+        if (own := [row for row in rows if row.access == access])
+    }
+    assert seen[()] == {"open"}
+    assert seen["sales",] <= {"sales", "service", "open"}
+    assert "service" in seen["sales",]  # all of sales may read it
+    assert seen["sales", "service"] <= {"service", "open"}
+    assert seen["board",] <= {"board", "open"}
+
+
+LISTS_NAMES = ("service", "sales", "board", "open")
+
+
+def test_rows_by_heart_and_of_recipes_carry_the_list_and_none_mixes_closed_documents() -> None:
+    (row,) = closed_book_examples([pair("sales.md")], LISTS)
+    assert row.access == ("sales",)
+    chosen = PairFilter()
+    cooked = [pair("service.md", "sales.md"), pair("sales.md", "board.md"), pair("open.md")]
+    rows = finish_examples([], cooked, SynthSettings(), chosen, LISTS)
+    assert [row.access for row in rows] == [("sales",), ()]
+    assert dict(chosen.rejected) == {"nobody may read all its documents": 1}
+    assert common_access(rows) == ("sales",)
+    with pytest.raises(InputError, match="nobody may read all documents"):
+        common_access([*rows, *closed_book_examples([pair("board.md")], LISTS)])
+
+
+def test_without_lists_everything_is_for_everybody() -> None:
+    (row,) = closed_book_examples([pair("sales.md")], EVERYBODY)
+    assert row.access == ()
+    assert EVERYBODY.fingerprint == ()
+    assert LISTS.fingerprint != AccessLists({"sales.md": {"access": "board"}}).fingerprint
