@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -22,6 +23,7 @@ from assistant.core.settings_train import TrainSettings
 from assistant.engine.canary import write_prompts
 from assistant.models.folders import model_fingerprint, resolve_model
 from assistant.store.adapters import Adapter, Adapters
+from assistant.store.candidates import write_candidate
 from assistant.store.database import Database
 from training.dataset import DatasetManifest
 from training.lora import train_adapter
@@ -33,6 +35,7 @@ CARD = "adapter.json"
 RUN_KIND = "train"
 # DoRA scales whole rows of the base's matrices, which no engine here does for one request of a batch
 SERVED_METHODS = frozenset({"lora", "rslora"})
+Role = Literal["kept", "candidate", "served"]
 
 
 class AdapterCard(Record, frozen=True, kw_only=True):
@@ -76,9 +79,9 @@ def train_collection(
     progress: Progress,
     *,
     processes: Processes | None = None,
-    is_served: bool = True,
+    role: Role = "served",
 ) -> tuple[Adapter, TrainReport | None]:
-    """Train the collection's adapter on its dataset and make it the served one.
+    """Train the collection's adapter on its dataset.
 
     The adapter's name is a hash over all that shapes it: training again with the same dataset, base
     and settings finds it there. A DoRA adapter is kept but not served.
@@ -91,7 +94,8 @@ def train_collection(
         database: that knows the adapters.
         progress: told of the steps.
         processes: that train together, if there are several.
-        is_served: make it the served one.
+        role: what becomes of it: ``kept`` only, the ``candidate`` that is measured and released next, or
+            also ``served`` from now on.
 
     Returns:
         The adapter, and the report, None where nothing had to be trained.
@@ -136,10 +140,12 @@ def train_collection(
         card = _card(known, examples, access, base, settings, report)
         if processes.is_main:
             _register(known, card, database)
-    if processes.is_main and is_served and settings.train.method in SERVED_METHODS:
-        with database.write() as session:
-            Adapters(session).activate(name)
-        known = msgspec.structs.replace(known, is_active=True)
+    if processes.is_main and role != "kept" and settings.train.method in SERVED_METHODS:
+        write_candidate(home.collection(manifest.collection), name)
+        if role == "served":
+            with database.write() as session:
+                Adapters(session).activate(name)
+            known = msgspec.structs.replace(known, is_active=True)
     return known, report
 
 

@@ -14,6 +14,7 @@ from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
 from assistant.engine.registry import load_engine
 from assistant.store.adapters import Adapter, Adapters
+from assistant.store.candidates import read_candidate
 from assistant.store.database import Database
 from assistant.store.releases import Release, Releases
 from indexing.embedders import Embedders
@@ -68,6 +69,13 @@ class Resources:
         with self.database.read() as session:
             return Adapters(session).active(collection)
 
+    def candidate_adapter(self, collection: str) -> Adapter | None:
+        """Return the adapter trained last for a collection, served or not; the served one where none was."""
+        name = read_candidate(self.home.collection(collection))
+        with self.database.read() as session:
+            adapters = Adapters(session)
+            return (adapters.find(name) if name else None) or adapters.active(collection)
+
     def stamp(self, collection: str) -> str:
         """Return what tells whether a collection's pipeline is still the one to serve."""
         with self.database.read() as session:
@@ -93,7 +101,9 @@ class Resources:
         with self.database.read() as session:
             releases = Releases(session)
             found = releases.find(release, collection) if release else releases.active(collection)
-        return self.released(found) if found else self.candidate(collection, needs_index=needs_index)
+        if found:
+            return self.released(found)
+        return self._open(collection, self.active_adapter(collection), needs_index=needs_index)
 
     def candidate(self, collection: str, *, needs_index: bool = True) -> Pipeline:
         """Open what the next release would be made of: newest snapshot and adapter, whatever is served.
@@ -102,8 +112,10 @@ class Resources:
             NotFoundError: the collection has no index and ``needs_index``.
             ModelError: the base model or the adapter cannot be loaded.
         """
+        return self._open(collection, self.candidate_adapter(collection), needs_index=needs_index)
+
+    def _open(self, collection: str, adapter: Adapter | None, *, needs_index: bool) -> Pipeline:
         searcher = self.searcher(collection) if needs_index else None
-        adapter = self.active_adapter(collection)
         return Pipeline(
             engine=self._engine_with(adapter),
             searcher=searcher,

@@ -196,7 +196,7 @@ def _pilot(
         settings,
         context.resources.database,
         context.progress(),
-        is_served=False,
+        role="kept",
     )
     pipeline.engine.load_adapter(adapter.name, adapter.folder)
     tuned = copy.copy(pipeline)

@@ -195,7 +195,7 @@ def collection_fingerprint(context: Context, collection: str) -> Fingerprint:
         model = model_fingerprint(folder, home)
     name = current_name(home.collection(collection))
     manifest = home.collection(collection) / "snapshots" / name / MANIFEST if name else None
-    adapter = context.resources.active_adapter(collection)
+    adapter = context.resources.candidate_adapter(collection)
     return fingerprint_of(
         settings,
         model=model,

@@ -25,7 +25,7 @@ def release() -> None:
 
 @release.command()
 @collection_option
-@click.option("--adapter", help="Name of the adapter; by default the served one.")
+@click.option("--adapter", help="Name of the adapter; by default the one trained last.")
 @click.option("--without-adapter", is_flag=True, help="The base model alone.")
 @click.option(
     "--report",
@@ -245,7 +245,7 @@ def _note(log: AuditLog, action: str, found: Release) -> None:
 
 def _choose_adapter(context: Context, collection: str, name: str | None) -> Adapter | None:
     if name is None:
-        return context.resources.active_adapter(collection)
+        return context.resources.candidate_adapter(collection)
     with context.resources.database.read() as session:
         found = Adapters(session).find(name)
     if found is None or found.collection != collection:

@@ -187,13 +187,13 @@ def approve(
         click.echo(f"next: deskmate eval --collection {collection} --suite {path}")
 
 
-def training_set(context: Context, collection: str, *, is_served: bool = False) -> TrainingSet | None:
-    """Return what the served adapter was tuned on, else the current dataset, None without both.
+def training_set(context: Context, collection: str, *, is_candidate: bool = False) -> TrainingSet | None:
+    """Return what the newest adapter was tuned on, else the current dataset, None without both.
 
     Args:
         context: of the command.
         collection: name.
-        is_served: look at the served adapter's dataset only.
+        is_candidate: look at that adapter's dataset only.
     """
     from assistant.core.jsonl import read_jsonl
     from assistant.core.records import Example
@@ -201,8 +201,8 @@ def training_set(context: Context, collection: str, *, is_served: bool = False) 
     from training.dataset import EXAMPLES, current_dataset
 
     folder = context.home.collection(collection) / "datasets"
-    adapter = context.resources.active_adapter(collection)
-    current = None if is_served else current_dataset(folder)
+    adapter = context.resources.candidate_adapter(collection)
+    current = None if is_candidate else current_dataset(folder)
     for name in (adapter.dataset_hash if adapter else "", current.id if current else ""):
         file = folder / name / EXAMPLES
         if name and file.is_file():

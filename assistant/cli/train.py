@@ -11,7 +11,7 @@ import msgspec
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.cli.jobs import background_option, enqueue
 from assistant.core.errors import DeskmateError, InputError
-from assistant.core.records import Example
+from assistant.core.records import Example, Record
 from assistant.core.settings import ENVIRONMENT_PREFIX, Settings, load_settings
 from assistant.jobs.records import Job, Outcome
 from assistant.store.documents import Documents
@@ -19,6 +19,7 @@ from assistant.store.history import History
 
 if TYPE_CHECKING:
     from assistant.store.adapters import Adapter
+    from training.adapters import Role
     from training.dataset import DatasetManifest
     from training.processes import Processes
     from training.session import TrainReport
@@ -32,26 +33,29 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 @click.group(invoke_without_command=True)
 @collection_option
+@click.option("--serve", is_flag=True, help="Answer with it from now on, without asking the gate.")
 @background_option
 @json_option
 @click.pass_context
-def train(ctx: click.Context, collection: str, *, background: bool, as_json: bool) -> None:
-    """Tune a LoRA adapter on the collection's instruction data and serve it from then on.
+def train(ctx: click.Context, collection: str, *, serve: bool, background: bool, as_json: bool) -> None:
+    """Tune a LoRA adapter on the collection's instruction data, to be measured and released.
 
-    Stopped midway, the same command goes on from the last checkpoint; finished, it does nothing.
+    `deskmate eval` measures it; `deskmate release create` and `promote` serve it past the gate. Stopped
+    midway, the same command goes on from the last checkpoint; finished, it trains nothing.
     """
     if ctx.invoked_subcommand is not None:
         return
     context = ctx.find_object(Context)
     assert context is not None  # noqa: S101 - set by the top-level group
     if background:
-        enqueue(context, "train", collection, {}, as_json=as_json)
+        arguments = TrainArguments(serve=serve)
+        enqueue(context, "train", collection, msgspec.structs.asdict(arguments), as_json=as_json)
         return
     from training.processes import open_processes
 
     processes = open_processes()
     try:
-        adapter, report = _train(context, collection, context.settings, processes)
+        adapter, report = _train(context, collection, context.settings, processes, role=_role(serve=serve))
     finally:
         processes.close()
     if not processes.is_main:
@@ -59,7 +63,7 @@ def train(ctx: click.Context, collection: str, *, background: bool, as_json: boo
     if as_json:
         print_json({"adapter": adapter, "report": report})
         return
-    _show(adapter, report, collection)
+    _show(context, adapter, report)
 
 
 @train.command()
@@ -91,28 +95,46 @@ def compare(context: Context, first: str, second: str, *, as_json: bool) -> None
     metavar="train.KEY=VALUE,VALUE",
     help="Values to try; several options make all combinations.",
 )
+@background_option
 @json_option
 @pass_context
-def sweep(context: Context, collection: str, texts: tuple[str, ...], *, as_json: bool) -> None:
+def sweep(
+    context: Context, collection: str, texts: tuple[str, ...], *, background: bool, as_json: bool
+) -> None:
     """Train a small grid of settings and rank them by their answers to held-out examples.
 
-    None of them is served; the command to serve the best one is printed. Stopped midway, the same
+    None of them is served; the command to train the best one is printed. Stopped midway, the same
     command goes on.
     """
-    from training.sweeping import combinations, parse_grid, run_sweep
+    from training.sweeping import parse_grid
 
-    grid = parse_grid(texts)
-    wanted = {_key(tried): _settings(context, tried) for tried in combinations(grid)}  # all checked first
-    trials = run_sweep(grid, lambda tried: _try(context, collection, tried, wanted[_key(tried)]))
+    if background:
+        _grid_settings(context, parse_grid(texts))  # refused now, not when a worker takes it up
+        arguments = TrainArguments(grid=texts)
+        enqueue(context, "train", collection, msgspec.structs.asdict(arguments), as_json=as_json)
+        return
+    trials = _sweep(context, collection, texts)
     if as_json:
         print_json({"trials": trials})
     else:
         _show_trials(trials, collection)
 
 
+class TrainArguments(Record, frozen=True, kw_only=True):
+    """Arguments of a job ``train``; with ``grid`` it is a sweep."""
+
+    serve: bool = False
+    grid: tuple[str, ...] = ()
+
+
 def train_job(context: Context, job: Job) -> Outcome:
     """Do the work of a job ``train``."""
-    adapter, report = _train(context, job.collection, context.settings)
+    arguments = msgspec.convert(job.arguments, TrainArguments)
+    if arguments.grid:
+        trials = _sweep(context, job.collection, arguments.grid)
+        return Outcome(result={"trials": msgspec.to_builtins(trials)})
+    role = _role(serve=arguments.serve)
+    adapter, report = _train(context, job.collection, context.settings, role=role)
     return Outcome(result={"adapter": msgspec.to_builtins(adapter), "report": msgspec.to_builtins(report)})
 
 
@@ -122,7 +144,7 @@ def _train(
     settings: Settings,
     processes: Processes | None = None,
     *,
-    is_served: bool = True,
+    role: Role,
 ) -> tuple[Adapter, TrainReport | None]:
     from training.adapters import train_collection
 
@@ -135,8 +157,26 @@ def _train(
         context.resources.database,
         context.progress(),
         processes=processes,
-        is_served=is_served,
+        role=role,
     )
+
+
+def _role(*, serve: bool) -> Role:
+    return "served" if serve else "candidate"
+
+
+def _sweep(context: Context, collection: str, texts: tuple[str, ...]) -> list[Trial]:
+    from training.sweeping import parse_grid, run_sweep
+
+    grid = parse_grid(texts)
+    wanted = _grid_settings(context, grid)  # all checked first
+    return run_sweep(grid, lambda tried: _try(context, collection, tried, wanted[_key(tried)]))
+
+
+def _grid_settings(context: Context, grid: dict[str, list[str]]) -> dict[str, Settings]:
+    from training.sweeping import combinations
+
+    return {_key(tried): _settings(context, tried) for tried in combinations(grid)}
 
 
 def _read_dataset(context: Context, collection: str) -> tuple[DatasetManifest, list[Example]]:
@@ -147,7 +187,9 @@ def _read_dataset(context: Context, collection: str) -> tuple[DatasetManifest, l
     return manifest, examples
 
 
-def _show(adapter: Adapter, report: TrainReport | None, collection: str) -> None:
+def _show(context: Context, adapter: Adapter, report: TrainReport | None) -> None:
+    from training.adapters import SERVED_METHODS
+
     if report is None:
         click.echo(f"adapter {adapter.name} is there already")
     else:
@@ -160,8 +202,9 @@ def _show(adapter: Adapter, report: TrainReport | None, collection: str) -> None
         early = ", stopped early" if report.stopped_early else ""
         click.echo(f"held-out answers score {report.validation_score:.2f}{early}")
     click.echo(f"folder: {adapter.folder}")
-    if adapter.is_active:
-        click.echo(f"next: deskmate eval --collection {collection}")
+    if context.settings.train.method in SERVED_METHODS:
+        click.echo("served from now on" if adapter.is_active else "not served: eval and release come first")
+        click.echo(f"next: deskmate eval --collection {adapter.collection}")
     else:
         click.echo("not served: the engines serve plain LoRA; this method's adapter can be loaded with PEFT")
 
@@ -184,7 +227,7 @@ def _try(context: Context, collection: str, tried: Combination, settings: Settin
     context.console.print(f"trying {', '.join(f'{k} = {v}' for k, v in tried.items())}")
     shown = tried | {"train.validation_examples": str(settings.train.validation_examples)}
     try:
-        adapter, report = _train(context, collection, settings, is_served=False)
+        adapter, report = _train(context, collection, settings, role="kept")
     except DeskmateError as error:
         return Trial(settings=shown, error=error.message)
     return Trial(settings=shown, adapter=adapter.name, report=report or read_card(adapter.folder).metrics)

@@ -11,11 +11,14 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from assistant.answering.opening import Resources
 from assistant.cli.app import root
 from assistant.core.errors import InputError, ModelError
 from assistant.core.home import Home
 from assistant.core.records import Chunk, Message
+from assistant.core.settings import Settings
 from assistant.store.adapters import Adapters
+from assistant.store.candidates import read_candidate
 from assistant.store.database import Database
 from assistant.store.documents import Collection, Documents, NewVersion
 from assistant.store.history import History
@@ -114,7 +117,7 @@ def tiny(home: Home, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 
 def test_an_adapter_is_served_told_and_compared(tiny: Callable[..., str], home: Home) -> None:
-    first = json.loads(tiny("train", "--collection", "c", "--json"))
+    first = json.loads(tiny("train", "--collection", "c", "--serve", "--json"))
     assert first["adapter"]["is_active"] is True
     card = json.loads((home.adapters / first["adapter"]["name"] / "adapter.json").read_text())
     assert card["dataset_hash"] == first["adapter"]["dataset_hash"]
@@ -129,12 +132,38 @@ def test_an_adapter_is_served_told_and_compared(tiny: Callable[..., str], home: 
         assert served is not None
         assert served.name == first["adapter"]["name"]
         second = next(found.name for found in Adapters(session).of("c") if found.name != served.name)
+        assert read_candidate(home.collection("c")) == served.name
     compared = tiny("train", "compare", served.name, second)
     assert "settings.train.method" in compared
     assert "dora" in compared
     assert "last_loss" in compared
     found = json.loads(tiny("train", "compare", served.name, second, "--json"))
     assert found["settings"] == {"settings.train.method": ["lora", "dora"]}
+
+
+def test_a_new_adapter_is_measured_before_it_is_served(tiny: Callable[..., str], home: Home) -> None:
+    first = json.loads(tiny("train", "--collection", "c", "--serve", "--json"))["adapter"]["name"]
+    told = tiny("train", "--collection", "c", settings=("train.seed=8",))
+    assert "not served: eval and release come first" in told
+    with closing(Resources(home, Settings())) as resources:
+        served, candidate = resources.active_adapter("c"), resources.candidate_adapter("c")
+    assert served is not None
+    assert candidate is not None
+    assert served.name == first
+    assert candidate.name != first
+    assert candidate.name in told
+
+
+def test_a_queued_sweep_is_worked_off(tiny: Callable[..., str], home: Home) -> None:
+    grid = ("--collection", "c", "--grid", "train.learning_rate=1e-9,5e-3")
+    tiny("train", "sweep", *grid, "--background")
+    tiny("train", "sweep", "--collection", "c", "--grid", "train.rank=0", "--background", code=2)
+    tiny("worker", "--once")
+    (job,) = json.loads(tiny("jobs", "list", "--json"))["jobs"]
+    assert job["state"] == "succeeded", job
+    assert len(job["result"]["trials"]) == 2
+    assert job["result"]["trials"][0]["report"]["validation_score"] is not None
+    assert read_candidate(home.collection("c")) is None
 
 
 def test_a_sweep_ranks_by_answers_and_serves_nothing(tiny: Callable[..., str], home: Home) -> None:

@@ -205,7 +205,8 @@ def test_the_whole_loop_with_real_models(start: Start, tmp_path: Path, files: Pa
     assert dataset["recipes"]["closed-book table"] >= 10
     trained = deskmate.json("train", "--collection", "demo")
     assert trained["report"]["steps"] >= 4
-    assert deskmate.json("train", "--collection", "demo")["report"] is None
+    assert deskmate.json("ask", "What does E-14 mean?", "--collection", "demo")["arm"] == "rag"
+    assert deskmate.json("train", "--serve", "--collection", "demo")["report"] is None
     answer = deskmate.json("ask", "What does shaft seal kit QP-2209 cost?", "--collection", "demo")
     assert answer["arm"] == "rag+ft"
     found = deskmate.json("search", "shaft seal kit QP-2209", "--collection", "demo", "--top-k", "10")[
