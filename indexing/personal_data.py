@@ -124,6 +124,11 @@ class PersonalDataFilter:
         )
 
 
+def mask_text(text: str, language: Language) -> str:
+    """Return a text in which personal data is replaced by the name of its kind, in the language given."""
+    return _replaced(text, find_personal_data(text), _MASKS[language])
+
+
 def compared_form(value: str) -> str:
     """Return a number or address as it is compared: in lower case, a number without its separators."""
     folded = fold_forms(value).lower().strip()

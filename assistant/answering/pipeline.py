@@ -12,6 +12,7 @@ import msgspec
 
 from assistant.answering.abstention import is_abstention, without_afterthought
 from assistant.answering.citations import cite, is_grounded, make_citation
+from assistant.answering.engine_spans import traced_stream
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
 from assistant.answering.extracts import extract
 from assistant.answering.figures import mend_figures
@@ -23,6 +24,7 @@ from assistant.core.progress import NoProgress, Progress
 from assistant.core.prompts import answer_messages, not_covered, render
 from assistant.core.records import Answer, Arm, Filters, Message, Passage, Record, Usage
 from assistant.core.settings import Settings
+from assistant.core.tracing import span
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
 from indexing.codes import UnknownCode
 from indexing.search import query_in_context
@@ -176,8 +178,9 @@ class Pipeline:
     def _prepare(
         self, questions: Sequence[Question], arm: Arm, options: GenerationOptions
     ) -> list[_Prepared]:
-        for question in questions:
-            check_question(question.text, self.settings.answer.max_question_characters)
+        with span("understand", {"deskmate.turns": sum(len(question.history) for question in questions)}):
+            for question in questions:
+                check_question(question.text, self.settings.answer.max_question_characters)
         if arm in {"ft", "rag+ft"} and self.adapter is None:
             raise NotFoundError(
                 f"arm {arm!r} needs a tuned adapter and there is none", next_command="deskmate train"
@@ -185,20 +188,25 @@ class Pipeline:
         began = time.perf_counter()
         found = self._search(questions) if arm in {"rag", "rag+ft"} else [None] * len(questions)
         seconds = time.perf_counter() - began
-        return [
-            self._compose(question, passages, arm, options, seconds)
-            for question, passages in zip(questions, found, strict=True)
-        ]
+        with span("compose", {"deskmate.arm": arm}) as step:
+            composed = [
+                self._compose(question, passages, arm, options, seconds)
+                for question, passages in zip(questions, found, strict=True)
+            ]
+            step.note({"deskmate.passages": sum(len(row.passages) for row in composed)})
+        return composed
 
     def _search(self, questions: Sequence[Question]) -> list[tuple[Passage, ...] | None]:
         if self.searcher is None:
             raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
         pool = max(self.settings.search.top_k, 2 * self.settings.answer.context_passages)
-        found: list[tuple[Passage, ...] | None] = []
-        for filters, group in groupby(questions, key=lambda question: question.filters):
-            queries = [search_query(question) for question in group]
-            found.extend(self.searcher.search_many(queries, pool, filters))
-        return found
+        found: list[tuple[Passage, ...]] = []
+        with span("retrieval", {"gen_ai.operation.name": "retrieval"}) as step:
+            for filters, group in groupby(questions, key=lambda question: question.filters):
+                queries = [search_query(question) for question in group]
+                found.extend(self.searcher.search_many(queries, pool, filters))
+            step.note({"deskmate.passages": sum(map(len, found))})
+        return list(found)
 
     def _compose(
         self,
@@ -267,7 +275,7 @@ class Pipeline:
         first = 0.0
         usage = Usage()
         try:
-            events = self.engine.stream(request)
+            events = traced_stream(self.engine, request, self.settings.engine.kind)
         except EngineUnavailable:
             if not self._quotes(prepared):
                 raise
@@ -284,9 +292,7 @@ class Pipeline:
                 elif isinstance(event, StreamEnd):
                     usage = event.usage
         finally:
-            close = getattr(events, "close", None)
-            if close is not None:
-                close()
+            events.close()
         yield AnswerDone(answer=_finish(prepared, "".join(pieces), usage, began, first))
 
 
@@ -320,6 +326,19 @@ def recent_history(question: Question, turn_count: int) -> tuple[Message, ...]:
 
 
 def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
+    with span("verify") as step:
+        answer = _checked(row, text, usage, began, first)
+        step.note(
+            {
+                "deskmate.language": answer.language,
+                "deskmate.abstained": answer.abstained,
+                "deskmate.citations": len(answer.citations),
+            }
+        )
+    return answer
+
+
+def _checked(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
     has_context = row.arm in {"rag", "rag+ft"}
     text = without_afterthought(text, row.language) if has_context else text
     abstained = row.request is None or is_abstention(text, row.language)

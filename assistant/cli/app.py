@@ -37,6 +37,7 @@ COMMANDS = {
     "serve": "assistant.cli.serve:serve",
     "suite": "assistant.cli.suite:suite",
     "synth": "assistant.cli.synth:synth",
+    "topics": "assistant.cli.topics:topics",
     "train": "assistant.cli.train:train",
     "worker": "assistant.cli.worker:worker",
 }

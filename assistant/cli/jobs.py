@@ -14,6 +14,7 @@ from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import DeskmateError
 from assistant.core.settings import LoadedSettings
 from assistant.jobs.job_queue import JobQueue
+from assistant.jobs.news import make_news
 from assistant.jobs.records import Job, JobKind, JobStage, JobState
 from assistant.store.database import Database
 
@@ -116,7 +117,8 @@ def watch(context: Context, job_id: str) -> None:
 def open_queue(context: Context) -> Iterator[JobQueue]:
     """Open the queue of the data folder's database."""
     with closing(Database(context.home.database_url)) as database:
-        yield JobQueue(database, context.home, keeping=context.settings.jobs)
+        news = make_news(context.settings.redis)
+        yield JobQueue(database, context.home, keeping=context.settings.jobs, news=news)
 
 
 def enqueue(

@@ -17,9 +17,13 @@ from assistant.core.settings_gate import GateSettings
 from assistant.core.settings_jobs import JobsSettings
 from assistant.core.settings_judge import JudgeSettings
 from assistant.core.settings_limits import LimitSettings
+from assistant.core.settings_oidc import OidcSettings
+from assistant.core.settings_redis import RedisSettings
 from assistant.core.settings_sglang import SglangSettings
 from assistant.core.settings_synth import SynthSettings, TeacherSettings
+from assistant.core.settings_tracing import TracingSettings
 from assistant.core.settings_train import TrainSettings
+from assistant.core.settings_webhooks import WebhookSettings
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -239,6 +243,10 @@ class Settings(Section, frozen=True, kw_only=True):
     jobs: JobsSettings = JobsSettings()
     service: ServiceSettings = ServiceSettings()
     limits: LimitSettings = LimitSettings()
+    redis: RedisSettings = RedisSettings()
+    oidc: OidcSettings = OidcSettings()
+    tracing: TracingSettings = TracingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     models: ModelsSettings = ModelsSettings()
 
 

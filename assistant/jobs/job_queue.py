@@ -14,16 +14,18 @@ from typing import Literal
 import msgspec
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, object_session
 
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.home import Home
 from assistant.core.ids import random_id
 from assistant.core.settings_jobs import JobsSettings
+from assistant.jobs.news import News, NoNews
 from assistant.jobs.presence import Presence
 from assistant.jobs.records import ENDED, Job, JobError, JobKind, JobStage, JobState, Outcome
 from assistant.store.database import Database
 from assistant.store.tables import JobRow
+from assistant.store.webhooks import Webhooks
 
 LEASE_SECONDS = 30.0
 LOST_ATTEMPTS = 5  # a job whose worker died that often is likely to be what killed it
@@ -41,6 +43,7 @@ class JobQueue:
         home: data folder, for the locks that tell which workers live.
         clock: seconds since 1970; those of several machines must agree within the lease of 30 s.
         keeping: which ended jobs are kept.
+        news: takes word of every job that changed.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class JobQueue:
         home: Home,
         clock: Callable[[], float] = time.time,
         keeping: JobsSettings | None = None,
+        news: News | None = None,
     ) -> None:
         self._database = database
         self._home = home
         self.presence = Presence(home.workers)
         self._clock = clock
         self.keeping = keeping or JobsSettings()
+        self._news = news or NoNews()
 
     def enqueue(
         self,
@@ -150,7 +155,9 @@ class JobQueue:
                 row.is_cancelling = True
             else:
                 self._end(row, "cancelled")
-            return _job(row)
+            job = _job(row)
+        self._news.tell(job_id)
+        return job
 
     def retry(self, job_id: str) -> Job:
         """Queue a job again that failed or was cancelled.
@@ -168,7 +175,9 @@ class JobQueue:
                 )
             row.state, row.stages, row.lost_attempts, row.not_before = "queued", [], 0, 0.0
             row.result = row.error = row.finished = None
-            return _job(row)
+            job = _job(row)
+        self._news.tell(job_id)
+        return job
 
     def claim(self, worker: str) -> Job | None:
         """Take the oldest job whose collection has none running; None if there is nothing to do now.
@@ -192,7 +201,9 @@ class JobQueue:
             except IntegrityError:  # another worker took a job of this collection in the same moment
                 session.rollback()
                 return None
-            return _job(row)
+            job = _job(row)
+        self._news.tell(job.id)
+        return job
 
     def keep(self, job: Job, stages: Sequence[JobStage]) -> Standing:
         """Renew the lease, store the progress and tell whether to go on."""
@@ -202,7 +213,9 @@ class JobQueue:
                 return "lost"
             row.lease_until = self._clock() + LEASE_SECONDS
             row.stages = _plain(stages)
-            return "cancelling" if row.is_cancelling else "running"
+            standing: Standing = "cancelling" if row.is_cancelling else "running"
+        self._news.tell(job.id)
+        return standing
 
     def finish(self, job: Job, outcome: Outcome | None, stages: Sequence[JobStage]) -> bool:
         """Store what came out, None for a cancelled job; False if the job is not this worker's any more."""
@@ -215,7 +228,8 @@ class JobQueue:
                 row.result = outcome.result
                 row.error = msgspec.to_builtins(outcome.error)
             self._end(row, outcome.state if outcome else "cancelled")
-            return True
+        self._news.tell(job.id)
+        return True
 
     def release(self, job: Job, wait_seconds: float = 0.0) -> None:
         """Give a job back that is to be run later, by whichever worker; the attempt does not count."""
@@ -268,6 +282,11 @@ class JobQueue:
 
     def _end(self, row: JobRow, state: JobState) -> None:
         row.state, row.is_cancelling, row.finished = state, False, self._now()
+        session = object_session(row)
+        if session is not None:  # told in the transaction that ends the job, or not at all
+            error = (row.error or {}).get("slug")
+            told = {"id": row.id, "kind": row.kind, "state": state, "error": error}
+            Webhooks(session).emit("job.ended", row.collection, told)
 
     def _find(self, session: Session, job_id: str) -> JobRow:
         row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())

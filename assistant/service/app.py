@@ -1,9 +1,12 @@
 """The application: routes, guards, error answers and the life of what they need."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+import anyio.to_thread
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.handlers import ASGIRouteHandler
@@ -13,6 +16,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from assistant.core.access import SCOPES
 from assistant.core.home import Home
 from assistant.core.settings import Settings
+from assistant.jobs.news import make_news
 from assistant.service.asking import Desk
 from assistant.service.auditing import Auditing
 from assistant.service.controllers.answers import AnswersController
@@ -24,21 +28,32 @@ from assistant.service.controllers.feedback import FeedbackController, Handovers
 from assistant.service.controllers.health import HealthController
 from assistant.service.controllers.jobs import JobsController
 from assistant.service.controllers.keys import AuditController, KeysController
+from assistant.service.controllers.login import Login, LoginController, SessionController
 from assistant.service.controllers.models import ModelsController
 from assistant.service.controllers.pages import PAGE_HEADERS, DocsPage, PagesController
 from assistant.service.controllers.search import SearchController
+from assistant.service.controllers.topics import TopicsController
 from assistant.service.controllers.usage import EmbeddingsController, MetricsController, UsageController
+from assistant.service.controllers.webhooks import WebhooksController
 from assistant.service.door import Authentication, Door, check_scope, give_caller
 from assistant.service.guards import LocalHosts, check_exposure, check_same_site, is_loopback
 from assistant.service.home_pipelines import HomePipelines
 from assistant.service.idempotency import IdempotentPosts
+from assistant.service.job_news import JobNews
 from assistant.service.kept import Kept
-from assistant.service.limits import Buckets, Limits
+from assistant.service.limits import Buckets, Limits, Rates
 from assistant.service.mcp_tools import McpTools, has_mcp, make_mcp
 from assistant.service.metrics import Measuring, Metrics
+from assistant.service.oidc import SECRET, Provider
 from assistant.service.problems import PROBLEM_HANDLERS
 from assistant.service.request_ids import RequestIds, answer_with_id
-from assistant.service.wiring import PipelineSource, Service
+from assistant.service.shared_limits import make_rates
+from assistant.service.traces import make_traces
+from assistant.service.webhook_sending import WebhookSender
+from assistant.service.wiring import PipelineSource, Service, in_background
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -48,6 +63,7 @@ def create_app(
     *,
     home: Home | None = None,
     pipelines: PipelineSource | None = None,
+    spans: "SpanExporter | None" = None,
 ) -> Litestar:
     """Return the service as an ASGI application.
 
@@ -55,43 +71,61 @@ def create_app(
         settings: all settings; the defaults if absent.
         home: the data folder; the environment's if absent.
         pipelines: where pipelines come from; the data folder if absent.
+        spans: where traces go; to ``[tracing] url`` if absent.
 
     Raises:
-        InputError: others could reach the service and there is no API key.
+        InputError: others could reach the service and there is no API key, or traces cannot be made.
     """
     settings = settings or Settings()
     home = home or Home.from_environment()
-    kept = Kept(home)
-    check_exposure(settings.service, kept.has_keys)
+    kept = Kept(home, make_news(settings.redis))
+    job_news = JobNews(settings.redis)
+    provider = Provider(settings.oidc, os.environ.get(SECRET, "")) if settings.oidc.issuer else None
+    check_exposure(settings.service, kept.has_keys if provider is None else lambda: True)
     service = Service(settings, pipelines or HomePipelines(home, settings))
     metrics = Metrics()
-    door = Door(settings.service, kept)
+    door = Door(settings, kept)
     desk = Desk(service, kept, metrics)
+    sender = WebhookSender(kept, settings.webhooks)
     given: dict[str, object] = {
         "service": service,
         "kept": kept,
         "metrics": metrics,
         "door": door,
         "desk": desk,
+        "sender": sender,
+        "job_news": job_news,
+        "login": Login(provider, Buckets()),
     }
 
+    traces = make_traces(settings.tracing, spans)
+    rates = make_rates(settings.redis)
     extra, running = _mcp(service, desk, kept)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncGenerator[None, None]:
         try:
-            async with service.running(), running:
+            async with service.running(), running, in_background(sender.run(), job_news.run()):
                 yield
         finally:
+            if traces:
+                await anyio.to_thread.run_sync(traces.close)
+            await rates.close()
             kept.close()
 
     app = Litestar(
-        route_handlers=[_guarded(settings, kept, door, extra), HealthController, PagesController],
+        route_handlers=[
+            _guarded(settings, kept, door, rates, extra),
+            HealthController,
+            LoginController,
+            PagesController,
+        ],
         dependencies={name: _provide(value) for name, value in given.items()},
         lifespan=[lifespan],
         middleware=[
             Measuring(metrics),
             RequestIds(),
+            *([traces] if traces else []),
             *([LocalHosts()] if is_loopback(settings.service.host) else []),
         ],
         before_send=[answer_with_id],
@@ -116,7 +150,9 @@ def _mcp(
     return [route], running
 
 
-def _guarded(settings: Settings, kept: Kept, door: Door, extra: list[ASGIRouteHandler]) -> Router:
+def _guarded(
+    settings: Settings, kept: Kept, door: Door, rates: Rates, extra: list[ASGIRouteHandler]
+) -> Router:
     """Return the routes of the API, each of which needs a scope."""
     limits = settings.limits
     return Router(
@@ -125,7 +161,7 @@ def _guarded(settings: Settings, kept: Kept, door: Door, extra: list[ASGIRouteHa
         middleware=[
             Auditing(kept),
             Authentication(door),
-            Limits(limits, Buckets()),
+            Limits(limits, rates),
             IdempotentPosts(kept, limits.idempotency_hours * 3600, limits.upload_mebibytes << 20),
         ],
         dependencies={"caller": Provide(give_caller, sync_to_thread=False)},
@@ -149,6 +185,9 @@ def _guarded(settings: Settings, kept: Kept, door: Door, extra: list[ASGIRouteHa
             MetricsController,
             KeysController,
             AuditController,
+            SessionController,
+            TopicsController,
+            WebhooksController,
             *extra,
         ],
         security=[{"apiKey": []}],

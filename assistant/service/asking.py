@@ -11,6 +11,7 @@ from assistant.core.access import Caller
 from assistant.core.errors import EngineError
 from assistant.core.records import Answer, Arm
 from assistant.core.settings import Settings
+from assistant.core.tracing import note
 from assistant.service.access import allowed_arm, check_collection, narrow
 from assistant.service.crossing import iterate_off_loop
 from assistant.service.kept import Kept
@@ -63,6 +64,7 @@ class Desk:
             NotReady: the default collection is still being opened.
         """
         check_collection(caller, asked.collection)
+        note({"gen_ai.data_source.id": asked.collection})
         arm = allowed_arm(caller, asked.arm)
         question = msgspec.structs.replace(asked.question, filters=narrow(caller, asked.question.filters))
         pipeline = await self._service.pipeline(asked.collection)

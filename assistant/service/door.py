@@ -9,12 +9,14 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from assistant.core.access import LOCAL, Caller
-from assistant.core.settings import ServiceSettings
+from assistant.core.settings import Settings
 from assistant.service.guards import AnyConnection
 from assistant.service.kept import Kept
 from assistant.service.layer import Layer
 from assistant.service.refusals import Forbidden
+from assistant.service.session_cookies import SESSION, check_csrf, read_cookie
 from assistant.store.keys import Keys, key_digest
+from assistant.store.sessions import Sessions, session_digest
 
 REMEMBERED_SECONDS = 1.0
 _MOST_REMEMBERED = 1024
@@ -29,15 +31,15 @@ class Door:
     after that time.
 
     Args:
-        service: ``[service]``; a key whose hash stands there is an admin's.
-        kept: the keys.
+        settings: a key whose hash stands in ``[service]`` is an admin's; with ``[oidc]`` people come in by
+            the cookie of their session, and nobody without key or session.
+        kept: keys and sessions.
         clock: seconds, monotonic.
     """
 
-    def __init__(
-        self, service: ServiceSettings, kept: Kept, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._admins = {digest.lower() for digest in service.api_key_sha256}
+    def __init__(self, settings: Settings, kept: Kept, clock: Callable[[], float] = time.monotonic) -> None:
+        self._admins = {digest.lower() for digest in settings.service.api_key_sha256}
+        self._oidc = settings.oidc
         self._kept = kept
         self._clock = clock
         self._known: dict[str, tuple[Caller | None, float]] = {}
@@ -45,8 +47,8 @@ class Door:
 
     @property
     def has_admin(self) -> bool:
-        """Whether a key of the settings lets an admin in."""
-        return bool(self._admins)
+        """Whether a key of the settings or a group lets an admin in."""
+        return bool(self._admins) or any(rule.role == "admin" for rule in self._oidc.rules)
 
     async def caller(self, authorization: str) -> Caller:
         """Return who asks.
@@ -66,8 +68,35 @@ class Door:
         if found is None:
             found = await self._look_up(digest)
         if found is None:
-            raise NotAuthorizedException(_ASK)
+            raise NotAuthorizedException(_ASK, headers=self._invitation)
         return found
+
+    async def person(self, token: str) -> Caller:
+        """Return whom the cookie of a session lets in.
+
+        Raises:
+            NotAuthorizedException: the session ended or never was.
+        """
+        digest = session_digest(token)
+        name = f"session {digest}"  # a cookie is no key
+        found = self._remembered(name)
+        if found is None:
+            until = self._clock() + REMEMBERED_SECONDS
+            opened = await self._kept.read(lambda session: Sessions(session).find(digest))
+            if opened is None:
+                raise NotAuthorizedException("the session has ended; log in again", headers=self._invitation)
+            found = opened.caller
+            self._remember(name, found, until)
+        return found
+
+    def takes_sessions(self) -> bool:
+        """Tell whether people can log in."""
+        return bool(self._oidc.issuer)
+
+    @property
+    def _invitation(self) -> dict[str, str]:
+        """Where a browser may log in."""
+        return {"Link": '</login>; rel="login"'} if self.takes_sessions() else {}
 
     def forget(self) -> None:
         """Look every key up anew: one was changed."""
@@ -83,14 +112,17 @@ class Door:
         until = self._clock() + REMEMBERED_SECONDS
         caller = await self._kept.read(lambda session: self._find(Keys(session), digest))
         if caller is not None:
-            with self._lock:
-                if len(self._known) >= _MOST_REMEMBERED:
-                    self._known.clear()
-                self._known[digest] = (caller, until)
+            self._remember(digest, caller, until)
         return caller
 
+    def _remember(self, digest: str, caller: Caller, until: float) -> None:
+        with self._lock:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[digest] = (caller, until)
+
     def _find(self, keys: Keys, digest: str) -> Caller | None:
-        if not self._admins and not keys.exist():
+        if not self._admins and not self.takes_sessions() and not keys.exist():
             return LOCAL
         return keys.caller(digest) if digest else None
 
@@ -104,7 +136,13 @@ class Authentication(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let one request in, or not."""
         values = [value for name, value in scope["headers"] if name == b"authorization"]
-        scope["user"] = await self._door.caller(values[0].decode("latin-1") if len(values) == 1 else "")
+        token = read_cookie(scope, SESSION) if self._door.takes_sessions() and not values else ""
+        if token:
+            scope["user"] = await self._door.person(token)
+            scope["state"]["session"] = token
+            check_csrf(scope, token)
+        else:
+            scope["user"] = await self._door.caller(values[0].decode("latin-1") if len(values) == 1 else "")
         await next_app(scope, receive, send)
 
 

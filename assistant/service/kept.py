@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from assistant.core.home import Home
 from assistant.jobs.job_queue import JobQueue
+from assistant.jobs.news import News
 from assistant.store.database import Database
 from assistant.store.keys import Keys
 
@@ -22,10 +23,12 @@ class Kept:
 
     Args:
         home: the data folder.
+        news: takes word of every job that changed.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, news: News | None = None) -> None:
         self.home = home
+        self._news = news
         self._limiter = anyio.CapacityLimiter(CONCURRENT_SESSIONS)
         self._opening = threading.Lock()
         self._database: Database | None = None
@@ -41,7 +44,7 @@ class Kept:
     @property
     def queue(self) -> JobQueue:
         """The jobs."""
-        return JobQueue(self.database, self.home)
+        return JobQueue(self.database, self.home, news=self._news)
 
     def has_keys(self) -> bool:
         """Tell whether there ever was an API key; blocks."""

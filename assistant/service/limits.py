@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -42,17 +43,41 @@ class Buckets:
         return 0.0 if is_given else (1 - left) * _MINUTE / per_minute
 
 
+class Rates(Protocol):
+    """Counts requests by name."""
+
+    async def take(self, name: str, per_minute: int) -> float:
+        """Count one and return 0, or the seconds until there is room for it."""
+
+    async def close(self) -> None:
+        """Free what it holds."""
+
+
+class OwnRates:
+    """Counts in this process."""
+
+    def __init__(self) -> None:
+        self._buckets = Buckets()
+
+    async def take(self, name: str, per_minute: int) -> float:
+        """Count one."""
+        return self._buckets.take(name, per_minute)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 class Limits(Layer):
     """Turns away what is over a key's limits; who needs no key has none.
 
     Args:
         settings: ``[limits]``.
-        buckets: of the keys.
+        rates: count the requests of the keys.
     """
 
-    def __init__(self, settings: LimitSettings, buckets: Buckets) -> None:
+    def __init__(self, settings: LimitSettings, rates: Rates) -> None:
         self._settings = settings
-        self._buckets = buckets
+        self._rates = rates
         self._under_way: Counter[str] = Counter()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -61,7 +86,7 @@ class Limits(Layer):
         if not isinstance(caller, Caller) or caller.id == LOCAL.id:
             await next_app(scope, receive, send)
             return
-        self._check(caller)
+        await self._check(caller)
         self._under_way[caller.id] += 1
         try:
             await next_app(scope, receive, send)
@@ -70,11 +95,11 @@ class Limits(Layer):
             if not self._under_way[caller.id]:
                 del self._under_way[caller.id]
 
-    def _check(self, caller: Caller) -> None:
+    async def _check(self, caller: Caller) -> None:
         most = self._settings.concurrent_requests
         if self._under_way[caller.id] >= most:
             raise TooManyRequests(f"{most} requests of this key are under way already", 1)
         per_minute = caller.requests_per_minute or self._settings.requests_per_minute
-        wait = self._buckets.take(caller.id, per_minute) if per_minute else 0.0
+        wait = await self._rates.take(caller.id, per_minute) if per_minute else 0.0
         if wait:
             raise TooManyRequests(f"this key may ask {per_minute} times a minute", math.ceil(wait))

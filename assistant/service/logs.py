@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from assistant.core.tracing import trace_id
 from assistant.service.request_ids import request_id
 from indexing.personal_patterns import find_personal_data
 
@@ -24,6 +25,8 @@ class JsonLines(logging.Formatter):
         }
         if request_id.get():
             line["request_id"] = request_id.get()
+        if trace_id():
+            line["trace_id"] = trace_id()
         if record.exc_info:
             line["trace"] = redact(self.formatException(record.exc_info)[-_LONGEST:])
         return msgspec.json.encode(line).decode()

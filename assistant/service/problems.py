@@ -219,7 +219,7 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
     ):
         return {"Retry-After": str(wait or RETRY_SECONDS)}
     if isinstance(error, NotAuthorizedException):
-        return {"WWW-Authenticate": 'Bearer realm="deskmate"'}
+        return {"WWW-Authenticate": 'Bearer realm="deskmate"', **(error.headers or {})}
     return dict(error.headers or {}) if isinstance(error, HTTPException) else {}
 
 

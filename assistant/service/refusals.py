@@ -60,3 +60,38 @@ class TooManyRequests(DeskmateError):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LoginRefused(DeskmateError):
+    """The provider does not vouch for who wants in."""
+
+    status = 401
+    slug = "login-refused"
+
+
+class LoginExpired(DeskmateError):
+    """The browser does not bring what its login began with, or came back too late."""
+
+    status = 400
+    slug = "login-expired"
+
+
+class LoginNotPermitted(DeskmateError):
+    """The provider vouches for someone whose groups give no rights here."""
+
+    status = 403
+    slug = "login-not-permitted"
+
+
+class LoginUnavailable(DeskmateError):
+    """The provider cannot be reached, or does not say what a provider says."""
+
+    status = 503
+    slug = "login-unavailable"
+
+
+class CsrfRefused(DeskmateError):
+    """A session wants to change something and does not bring its token."""
+
+    status = 403
+    slug = "csrf-token-missing"

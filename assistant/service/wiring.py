@@ -6,7 +6,7 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from typing import Protocol, TypeVar
 
 import anyio
@@ -239,6 +239,18 @@ class Service:
                 self._reason = None
                 return
             await asyncio.sleep(REOPEN_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def in_background(*works: Coroutine[None, None, None]) -> AsyncGenerator[None, None]:
+    """Do some things beside all else, until the end."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _no_collection(name: str) -> NotFoundError:

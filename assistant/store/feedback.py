@@ -14,6 +14,7 @@ from assistant.core.ids import random_id
 from assistant.core.records import Record
 from assistant.store.answers import Answers, now
 from assistant.store.service_tables import AnswerRow, ConversationRow, FeedbackRow, HandoverRow
+from assistant.store.webhooks import Webhooks
 
 R = TypeVar("R", bound=Record)
 Rating = Literal["up", "down"]
@@ -221,6 +222,7 @@ class Handovers:
         )
         self._session.add(row)
         self._session.flush()
+        Webhooks(self._session).emit("handover.opened", collection, _told(row))
         return _record(row, Handover)
 
     def find(self, handover_id: str) -> Handover | None:
@@ -244,6 +246,7 @@ class Handovers:
                 setattr(row, name, value)
         row.changed = now()
         self._session.flush()
+        Webhooks(self._session).emit("handover.changed", row.collection, _told(row))
         return _record(row, Handover)
 
     def listed(
@@ -267,6 +270,11 @@ class Handovers:
         return self._session.scalar(
             select(HandoverRow).where(HandoverRow.id == handover_id).with_for_update()
         )
+
+
+def _told(row: HandoverRow) -> dict[str, object]:
+    """Return what a webhook tells: neither the question nor what people wrote."""
+    return {name: getattr(row, name) for name in ("id", "state", "answer_id", "conversation_id")}
 
 
 def _page(

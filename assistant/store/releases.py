@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -14,9 +15,16 @@ from assistant.core.errors import CollectionBusy, InputError, NotFoundError
 from assistant.core.ids import content_id
 from assistant.core.records import Record
 from assistant.store.release_tables import ReleaseEventRow, ReleaseRow
+from assistant.store.webhooks import EventKind, Webhooks
 
 State = Literal["candidate", "active", "superseded", "retired"]
 Action = Literal["create", "promote", "rollback", "retire"]
+_EVENTS: Mapping[Action, EventKind] = {
+    "create": "release.created",
+    "promote": "release.promoted",
+    "rollback": "release.rolled_back",
+    "retire": "release.retired",
+}
 
 
 class ReleaseContent(Record, frozen=True, kw_only=True):
@@ -192,9 +200,9 @@ class Releases:
             active.state = "superseded"
             self._session.flush()
         row.state = "active"
-        self._note(row, action, expected, actor, proof)
         try:
             self._session.flush()
+            self._note(row, action, expected, actor, proof)
         except IntegrityError as error:  # another database than SQLite lets two transactions come this far
             raise CollectionBusy(
                 f"another release of collection {collection!r} was promoted meanwhile"
@@ -241,6 +249,7 @@ class Releases:
                 proof=proof,
             )
         )
+        Webhooks(self._session).emit(_EVENTS[action], row.collection, {"id": row.id, "before": before})
 
 
 def _release(row: ReleaseRow) -> Release:

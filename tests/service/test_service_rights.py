@@ -56,8 +56,18 @@ ROUTES: dict[tuple[str, str], tuple[KeyRole, object]] = {
     ("POST", "/v1/jobs/{job_id:str}/cancel"): ("owner", None),
     ("POST", "/v1/jobs/{job_id:str}/retry"): ("owner", None),
     ("GET", "/v1/usage"): ("integrator", None),
+    ("GET", "/v1/usage/topics"): ("owner", None),
+    ("POST", "/v1/webhooks"): ("owner", {"url": "https://a.example", "events": ["job.ended"]}),
+    ("GET", "/v1/webhooks"): ("owner", None),
+    ("GET", "/v1/webhooks/{webhook_id:str}"): ("owner", None),
+    ("GET", "/v1/webhooks/{webhook_id:str}/deliveries"): ("owner", None),
+    ("POST", "/v1/webhooks/{webhook_id:str}/test"): ("owner", None),
+    ("POST", "/v1/webhooks/{webhook_id:str}/enable"): ("owner", None),
+    ("DELETE", "/v1/webhooks/{webhook_id:str}"): ("owner", None),
     ("POST", "/v1/embeddings"): ("integrator", {"input": "x"}),
     ("GET", "/metrics"): ("integrator", None),
+    ("GET", "/v1/session"): ("agent", None),
+    ("DELETE", "/v1/session"): ("agent", None),
     ("GET", "/v1/keys"): ("admin", None),
     ("POST", "/v1/keys"): ("admin", {"name": "x"}),
     ("GET", "/v1/keys/{key_id:str}"): ("admin", None),
@@ -66,7 +76,16 @@ ROUTES: dict[tuple[str, str], tuple[KeyRole, object]] = {
     ("GET", "/v1/audit"): ("admin", None),
     ("GET", "/v1/audit/verify"): ("admin", None),
 }
-OPEN = {"/", "/livez", "/readyz", "/openapi.json", "/console/{name:str}", "/docs"}
+OPEN = {
+    "/",
+    "/login",
+    "/login/callback",
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/console/{name:str}",
+    "/docs",
+}
 # what a row may be answered with once the caller is let in
 LET_IN = {200, 201, 202, 204, 400, 404, 409, 412, 422, 503}
 

@@ -1,12 +1,15 @@
 // Talks to the service: JSON in and out, and the stream of an answer.
 
 export class ServiceError extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, canLogIn = false) {
     super(detail);
     this.status = status;
     this.detail = detail;
+    this.canLogIn = canLogIn;
   }
 }
+
+let csrfToken = "";
 
 export function keepKey(key) {
   sessionStorage.setItem("key", key);
@@ -16,6 +19,7 @@ async function call(path, options = {}) {
   const headers = { ...options.headers };
   const key = sessionStorage.getItem("key");
   if (key) headers.Authorization = `Bearer ${key}`;
+  else if (csrfToken) headers["X-CSRF-Token"] = csrfToken;
   let reply;
   try {
     reply = await fetch(path, { ...options, headers });
@@ -32,7 +36,21 @@ async function failure(reply) {
   const command = body.next_command ? ` → ${body.next_command}` : "";
   const fields = (body.errors ?? []).map((item) => `${item.field}: ${item.message}`).join("; ");
   const detail = body.error?.message ?? (fields || body.detail || "") + command;
-  return new ServiceError(reply.status, detail);
+  const canLogIn = reply.status === 401 && (reply.headers.get("Link") ?? "").includes('rel="login"');
+  return new ServiceError(reply.status, detail, canLogIn);
+}
+
+// Returns who asks; where the company's login let the page in, what it changes is allowed from then on.
+export async function readSession() {
+  const session = await read("/v1/session");
+  csrfToken = session.csrf_token ?? "";
+  return session;
+}
+
+// Ends the session; returns where the company's own login is ended, if it says so.
+export async function endSession() {
+  const reply = await call("/v1/session", { method: "DELETE" });
+  return (await reply.json()).provider_logout_url;
 }
 
 export async function read(path) {

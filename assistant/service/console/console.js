@@ -1,6 +1,6 @@
 // The page where an agent asks: one conversation, one passage beside it.
 
-import { ServiceError, ask, keepKey, read } from "./api.js";
+import { ServiceError, ask, endSession, keepKey, read, readSession } from "./api.js";
 import { say, sayAll, switchLanguage, words } from "./strings.js";
 import { button, fileName, fillPassage, fillSources, fillText, labelled, make, place } from "./view.js";
 
@@ -18,9 +18,10 @@ let models = [];
 
 async function loadModels() {
   try {
+    showPerson(await readSession());
     models = (await read("/v1/models")).data;
   } catch (error) {
-    if (error.status === 401) askForKey();
+    if (error.status === 401) askForKey(error.canLogIn);
     return;
   }
   const kept = at("collection").value;
@@ -161,7 +162,7 @@ class Turn {
       return;
     }
     if (!(error instanceof ServiceError)) throw error;
-    if (error.status === 401) askForKey();
+    if (error.status === 401) askForKey(error.canLogIn);
     const told = make("div", "failure-words", labelled("strong", "", this.text ? "answerBroke" : "answerFailed"), labelled("span", "", errorKey(error.status)));
     if (error.detail) told.append(make("code", "", error.detail));
     const again = button("quiet", "retry", () => this.again());
@@ -289,9 +290,20 @@ async function watchReadiness() {
   setTimeout(watchReadiness, READY_POLL_MS);
 }
 
-function askForKey() {
+function askForKey(canLogIn) {
   at("key-form").hidden = false;
-  at("key").focus();
+  at("login").hidden = !canLogIn;
+  at(canLogIn ? "login" : "key").focus();
+}
+
+function showPerson(session) {
+  at("leave").hidden = !session.is_session;
+  at("leave").title = session.name;
+}
+
+async function leave() {
+  const elsewhere = await endSession().catch(() => null);
+  location.assign(elsewhere ?? "/");
 }
 
 function switchTheme() {
@@ -321,6 +333,7 @@ at("question").addEventListener("keydown", (event) => {
 });
 at("stop").addEventListener("click", () => running?.abort());
 at("fresh").addEventListener("click", startAfresh);
+at("leave").addEventListener("click", leave);
 at("theme").addEventListener("click", switchTheme);
 at("language").addEventListener("click", switchLanguage);
 at("collection").addEventListener("change", fillArms);

@@ -1,6 +1,5 @@
 """``/v1/jobs``: long work, watched and steered."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -17,6 +16,7 @@ from assistant.core.errors import InputError, NotFoundError
 from assistant.jobs.listing import origin, page_of_jobs
 from assistant.jobs.records import Job, JobState
 from assistant.service.access import check_collection
+from assistant.service.job_news import JobNews
 from assistant.service.kept import Kept
 from assistant.service.native_stream import named_event
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, encode_cursor
@@ -25,7 +25,6 @@ from assistant.service.refusals import Conflict
 from assistant.service.schemas_documents import JobList, JobShown
 from assistant.service.uploads import Uploads
 
-POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 15.0
 _STREAM = ResponseSpec(
     data_container=JobShown,
@@ -95,12 +94,16 @@ class JobsController(Controller):
         responses={200: _STREAM, **problem_responses(400, 401, 403, 404, 429, 500)},
     )
     async def watch(
-        self, job_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
+        self,
+        job_id: FromPath[str],
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+        job_news: NamedDependency[JobNews],
     ) -> Stream:
         """Send its progress until it ends."""
         first = await kept.run(lambda: show_job(kept, _find(kept, caller, job_id)))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return Stream(_events(kept, first), media_type="text/event-stream", headers=headers)
+        return Stream(_events(kept, job_news, first), media_type="text/event-stream", headers=headers)
 
     @post(
         "/{job_id:str}/cancel",
@@ -160,19 +163,21 @@ def _steer(kept: Kept, caller: Caller, job_id: str, verb: str) -> Response[JobSh
     return Response(show_job(kept, job), status_code=202, headers={"Location": f"/v1/jobs/{job_id}"})
 
 
-async def _events(kept: Kept, first: JobShown) -> AsyncGenerator[bytes, None]:
+async def _events(kept: Kept, job_news: JobNews, first: JobShown) -> AsyncGenerator[bytes, None]:
     shown, told = first, time.monotonic()
     yield named_event("progress", shown)
     try:
-        while shown.finished is None:
-            await asyncio.sleep(POLL_SECONDS)
-            now = await kept.run(lambda: show_job(kept, kept.queue.get(first.id)))
-            if now != shown:
-                shown, told = now, time.monotonic()
-                yield named_event("progress", shown)
-            elif time.monotonic() - told > HEARTBEAT_SECONDS:
-                told = time.monotonic()
-                yield b": still there\n\n"
+        with job_news.watching(first.id) as watch:
+            while shown.finished is None:
+                now = await kept.run(lambda: show_job(kept, kept.queue.get(first.id)))
+                if now != shown:
+                    shown, told = now, time.monotonic()
+                    yield named_event("progress", shown)
+                    continue
+                if time.monotonic() - told > HEARTBEAT_SECONDS:
+                    told = time.monotonic()
+                    yield b": still there\n\n"
+                await watch.wait()
         yield named_event("done", shown)
     except Exception as error:  # noqa: BLE001 - the status line has gone: the stream can only tell it
         yield named_event("error", to_problem(error))
