@@ -47,8 +47,8 @@ def upgrade() -> None:
         ),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("not_before", sa.Float(), nullable=False),
-        sa.Column("lease_until", sa.Float(), nullable=False),
+        sa.Column("not_before", sa.Double(), nullable=False),
+        sa.Column("lease_until", sa.Double(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("changed", sa.String(32), nullable=False),
@@ -63,8 +63,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("collections", sa.JSON(), nullable=True),
-        sa.Column("created", sa.Float(), nullable=False),
-        sa.Column("expires", sa.Float(), nullable=False),
+        sa.Column("created", sa.Double(), nullable=False),
+        sa.Column("expires", sa.Double(), nullable=False),
     )
     op.create_index("ix_sessions_person", "sessions", ["person"])
     op.create_index("ix_sessions_expires", "sessions", ["expires"])
