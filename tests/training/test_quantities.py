@@ -44,9 +44,27 @@ def test_the_clause_of_a_quantity_becomes_a_question(text: str, question: str) -
         "服务时间为 9:30 分至 16:00 点。",
         "T6 报 F08 时检查 HT-3306。",
         "按“确认”，程序开始运行。",
+        "错误码为 WIFI_REASON_4WAY_HANDSHAKE_TIMEOUT 时断开。",
+        "其中 0x0f 为该字段的总长度。",
+        "第一种方法是用 3V3 供电。",
     ],
 )
 def test_dates_times_and_codes_are_no_quantities(text: str) -> None:
+    assert not list(quantity_pairs(chunk(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "对于 5 GHz 信道，需要采用被动扫描。",
+        "一般来说，例如在 24 MHz 的时钟下，频率较低。",
+        "如果挂 3 个从机，请分别通信。",
+        "是因为启动后剩余内存约 300 KB。",
+        "若每 10 秒发送一次，说明在保活。",
+        "开发板（供电为 5 V，带保险丝）可以连接。",
+    ],
+)
+def test_what_leans_on_something_else_is_not_asked(text: str) -> None:
     assert not list(quantity_pairs(chunk(text)))
 
 
