@@ -26,7 +26,7 @@ _CLAUSE_END = re.compile(r"[，；：]")
 _CONDITION = re.compile(r"(?:时|后|前|以?内|的部分)[，；：]?\Z")
 # what comes then leans on another sentence, or is the condition of what is told and no question by itself
 _LEANING = re.compile(
-    r"(?:其中|例如|比如|如果|若|对于|因为|是因为|由于|因此|所以|否则|此时|当|但是?|而且|并且|以及|这|该|其)"
+    r"(?:其中|例如|比如|如果|若|对于|因为|是因为|由于|因此|所以|否则|此时|当(?!前|地)|但是?|而且|并且|以及|这|该|其(?!余|他))"
 )
 _PAIRED = ("（）", "()", "“”", "《》", "[]", "「」")
 _LEAST_CLAUSE, _LONGEST_SENTENCE = 8, 120
