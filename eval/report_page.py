@@ -98,7 +98,7 @@ def _metric_plots(rows: Sequence[ArmSummary]) -> str:
 
 def _arms_table(rows: Sequence[ArmSummary]) -> str:
     head = ["arm", "answer score [95 %]", "answerable", "unanswerable", "abstained wrongly", "F1"]
-    head += ["exact match", "citation recall", "citation precision", "quotes verbatim", "s/answer"]
+    head += ["exact match", "gold citation recall", "gold citation precision", "quotes verbatim", "s/answer"]
     body = [
         [
             escape(row.arm),
