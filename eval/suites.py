@@ -10,13 +10,13 @@ from typing import Annotated
 
 import msgspec
 
+from assistant.answering.formats import check_schema
 from assistant.answering.pipeline import check_question
 from assistant.core.errors import InputError
 from assistant.core.jsonl import read_jsonl
 from assistant.core.language import Language
 from assistant.core.records import Case, Gold, Message, Record
 from eval.normalisation import tokens
-from eval.schema_metrics import check_schema
 
 PROBLEMS_SHOWN = 10
 MAX_QUESTION_CHARACTERS = 4000

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 
 from assistant.answering.pipeline import Pipeline
-from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
+from assistant.engine.protocol import Completion, Engine, GenerationRequest, Offer, StreamEnd, TextDelta
 
 
 class EngineClock:
@@ -21,6 +21,11 @@ class EngineClock:
     def base_model(self) -> str:
         """Name of the base model."""
         return self._engine.base_model
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        """What the engine offers."""
+        return self._engine.offers
 
     def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Generate, and add the time it took."""

@@ -47,6 +47,15 @@ class DocumentFilter:
         return found[key]
 
 
+def passes(metadata: Metadata, filters: Filters) -> bool:
+    """Tell whether metadata pass filters.
+
+    Raises:
+        InputError: a value is empty.
+    """
+    return _passes(metadata, _read(filters))
+
+
 def allowed_numbers(snapshot: OpenSnapshot, wanted: Mapping[str, Sequence[str]]) -> frozenset[int]:
     """Return the numbers of the chunks whose document has one of the folded values of every key.
 

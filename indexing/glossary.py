@@ -6,8 +6,10 @@ approved them. They lie in one file of the collection's folder, so that searchin
 
 from __future__ import annotations
 
+import fcntl
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +25,7 @@ from indexing.analysis import fold
 logger = logging.getLogger(__name__)
 
 GLOSSARY = "glossary.json"
+_LOCK = ".glossary"
 # of a common noun in jieba's own dictionary, so that the word is not cut
 _JIEBA_WEIGHT = 1000
 TermState = Literal["proposed", "approved", "rejected"]
@@ -76,6 +79,34 @@ def write_glossary(folder: Path, terms: Iterable[Term]) -> None:
     by_id = {term.id: term for term in terms}
     ordered = sorted(by_id.values(), key=lambda term: (term.language, -term.score, term.said, term.meant))
     write_json(folder / GLOSSARY, ordered)
+
+
+@contextmanager
+def edit_glossary(folder: Path) -> Iterator[dict[str, Term]]:
+    """Give the terms by id, to be changed in place; they are written when the block ends without an error.
+
+    Others who edit wait meanwhile: a change is never lost between reading and writing.
+
+    Raises:
+        InputError: the file is no glossary.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        terms = {term.id: term for term in read_glossary(folder)}
+        yield terms
+        write_glossary(folder, terms.values())
+
+
+def own_term(said: str, meant: str) -> Term:
+    """Return an approved term that a person wrote.
+
+    Raises:
+        InputError: a side is empty.
+    """
+    if not said.strip() or not meant.strip():
+        raise InputError("a term needs both sides: what is said and what is meant")
+    return Term(said=said.strip(), meant=meant.strip(), language=detect_language(said), state="approved")
 
 
 def approved_terms(folder: Path) -> tuple[Term, ...]:

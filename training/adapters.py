@@ -217,6 +217,7 @@ def _start_run(
     if not processes.is_main:
         return Run(home.runs / f"{RUN_KIND}-{name}")
     about = {
+        "collection": manifest.collection,
         "seed": settings.train.seed,
         "dataset_hash": manifest.id,
         "base_hash": fingerprint,

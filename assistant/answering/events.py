@@ -13,11 +13,13 @@ class Question(Record, frozen=True, kw_only=True):
     Attributes:
         text: the question.
         history: earlier turns, oldest first.
+        after: turns behind the question: calls of tools and their results.
         filters: key → accepted values; the answer is made from documents with such metadata only.
     """
 
     text: str
     history: tuple[Message, ...] = ()
+    after: tuple[Message, ...] = ()
     filters: Filters = msgspec.field(default_factory=dict)
 
 

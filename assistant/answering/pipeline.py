@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,13 +16,14 @@ from assistant.answering.engine_spans import traced_stream
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, PassagesFound, Question
 from assistant.answering.extracts import extract
 from assistant.answering.figures import mend_figures
+from assistant.answering.formats import finish_formed, instruct, write_formed
 from assistant.core.context import choose_context
 from assistant.core.errors import EngineUnavailable, InputError, NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.language import Language, detect_language
 from assistant.core.progress import NoProgress, Progress
 from assistant.core.prompts import answer_messages, not_covered, render
-from assistant.core.records import Answer, Arm, Filters, Message, Passage, Record, Usage
+from assistant.core.records import Answer, Arm, Filters, Message, Passage, Record, ToolCall, Usage
 from assistant.core.settings import Settings
 from assistant.core.tracing import span
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
@@ -56,6 +57,7 @@ class GenerationOptions(Record, frozen=True, kw_only=True):
     """How to generate; None takes the settings' value.
 
     ``context_turn`` passages are moved from the context's front to its back: an answer should not hang on it.
+    ``json_schema`` is what the text must fit; ``tools`` are what the engine may ask for, in OpenAI's shape.
     """
 
     max_new_tokens: int | None = None
@@ -64,6 +66,9 @@ class GenerationOptions(Record, frozen=True, kw_only=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     context_turn: int = 0
+    json_schema: dict[str, Any] | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] | None = None
 
 
 class _Prepared(Record, frozen=True, kw_only=True):
@@ -78,6 +83,7 @@ class _Prepared(Record, frozen=True, kw_only=True):
     refusal: str
     retrieve_seconds: float
     release: str | None
+    json_schema: dict[str, Any] | None = None
 
 
 class Pipeline:
@@ -229,17 +235,21 @@ class Pipeline:
             )
             turn = options.context_turn % len(passages) if passages else 0
             passages = passages[turn:] + passages[:turn]
-            refusal = self._refusal(question, found, language)
+            refusal = "" if options.tools else self._refusal(question, found, language)
         shown = passages if found is not None else None
         history = recent_history(question, answer.history_turns)
+        if options.json_schema is not None:
+            history = (instruct(options.json_schema, language), *history)
         request = GenerationRequest(
-            messages=answer_messages(question.text, language, shown, history),
+            messages=(*answer_messages(question.text, language, shown, history), *question.after),
             adapter=self.adapter if arm in {"ft", "rag+ft"} else None,
             max_new_tokens=options.max_new_tokens or self.settings.engine.max_new_tokens,
             temperature=options.temperature,
             top_p=options.top_p,
             seed=options.seed,
             stop=options.stop,
+            tools=options.tools,
+            tool_choice=options.tool_choice,
         )
         return _Prepared(
             id=random_id("ans"),
@@ -251,6 +261,7 @@ class Pipeline:
             refusal=refusal,
             retrieve_seconds=seconds,
             release=self.release,
+            json_schema=options.json_schema,
         )
 
     def _refusal(self, question: Question, found: tuple[Passage, ...], language: Language) -> str:
@@ -271,9 +282,16 @@ class Pipeline:
     def _generate(
         self, prepared: _Prepared, request: GenerationRequest, began: float
     ) -> Iterator[AnswerEvent]:
+        if prepared.json_schema is not None:
+            formed = write_formed(self.engine, request, prepared.json_schema, prepared.language)
+            answer = _finish(prepared, formed.text, formed.usage, began, None)
+            yield AnswerText(text=answer.text)
+            yield AnswerDone(answer=answer)
+            return
         pieces: list[str] = []
         first = 0.0
         usage = Usage()
+        calls: tuple[ToolCall, ...] = ()
         try:
             events = traced_stream(self.engine, request, self.settings.engine.kind)
         except EngineUnavailable:
@@ -290,10 +308,12 @@ class Pipeline:
                     pieces.append(event.text)
                     yield AnswerText(text=event.text)
                 elif isinstance(event, StreamEnd):
-                    usage = event.usage
+                    usage, calls = event.usage, event.tool_calls
         finally:
             events.close()
-        yield AnswerDone(answer=_finish(prepared, "".join(pieces), usage, began, first))
+        finish = _answered if calls else _finish
+        answer = finish(prepared, "".join(pieces), usage, began, first)
+        yield AnswerDone(answer=msgspec.structs.replace(answer, tool_calls=calls))
 
 
 def check_question(text: str, limit: int) -> None:
@@ -339,23 +359,31 @@ def _finish(row: _Prepared, text: str, usage: Usage, began: float, first: float 
 
 
 def _checked(row: _Prepared, text: str, usage: Usage, began: float, first: float | None) -> Answer:
+    if row.json_schema is not None and row.request is not None:
+        return finish_formed(_answered(row, text, usage, began, first), row.json_schema)
     has_context = row.arm in {"rag", "rag+ft"}
     text = without_afterthought(text, row.language) if has_context else text
     abstained = row.request is None or is_abstention(text, row.language)
-    if has_context and not abstained and not is_grounded(text, row.passages):
+    # what stands on a tool's result stands on no passage
+    if has_context and not abstained and not row.question.after and not is_grounded(text, row.passages):
         text, abstained = not_covered(row.language), True
     if has_context and not abstained:
         text = mend_figures(row.question.text, text, row.passages)
     checked, citations = (text.strip(), ()) if abstained or not has_context else cite(text, row.passages)
+    made = _answered(row, checked, usage, began, first)
+    return msgspec.structs.replace(made, abstained=abstained, citations=citations)
+
+
+def _answered(row: _Prepared, text: str, usage: Usage, began: float, first: float | None = None) -> Answer:
+    """Return a text as an answer, as it is."""
     timings = {"retrieve": row.retrieve_seconds, "total": time.perf_counter() - began}
-    if first is not None:
-        timings["first_token"] = first
+    timings |= {} if first is None else {"first_token": first}
     return Answer(
         id=row.id,
         question=row.question.text,
-        text=checked,
-        abstained=abstained,
-        citations=citations,
+        text=text,
+        abstained=False,
+        citations=(),
         passages=row.passages,
         arm=row.arm,
         language=row.language,

@@ -9,11 +9,14 @@ from typing import Any
 import msgspec
 
 from assistant.core.errors import InputError, ModelError
+from assistant.core.home import Home
 from assistant.core.ids import file_sha256
 from assistant.core.prompts import template_hash
 from assistant.core.settings import Settings
 from assistant.store.adapters import Adapter
-from assistant.store.releases import Release, ReleaseContent
+from assistant.store.audit import AuditEvent, AuditLog
+from assistant.store.database import Database
+from assistant.store.releases import Action, Release, ReleaseContent, Releases
 from indexing.snapshots import MANIFEST, open_named, released_names, set_released, switching_lock
 
 # section → keys that shape an answer; what is left out (threads, ports, limits) may differ
@@ -171,6 +174,46 @@ def keep_snapshot(folder: Path, name: str) -> None:
     with switching_lock(folder):
         open_named(folder, name)
         set_released(folder, released_names(folder) | {name})
+
+
+def switch_release(
+    home: Home,
+    database: Database,
+    release: Release,
+    action: Action,
+    before: str | None,
+    actor: str,
+    proof: str,
+) -> Release:
+    """Make a release the served one and note who did it.
+
+    Args:
+        home: the data folder.
+        database: holds the releases.
+        release: to serve.
+        action: ``promote`` or ``rollback``.
+        before: id of the release that was served when the decision was made, None for none.
+        actor: who did it.
+        proof: what it was done on.
+
+    Raises:
+        CollectionBusy: another one was promoted meanwhile.
+        InputError: it was retired, or is rolled back to without ever having been promoted.
+        IndexBroken: its snapshot is not kept any more.
+    """
+    keep_snapshot(home.collection(release.content.collection), release.content.snapshot)
+    event = AuditEvent(
+        actor=actor,
+        role="",
+        action=f"release.{action}",
+        target=f"{release.content.collection}/{release.id}",
+        status=200,
+        request_id="",
+    )
+    with database.write() as session:
+        served = Releases(session).switch(release, action, before, actor, proof)
+        AuditLog(session).append(event)
+    return served
 
 
 def let_go(folder: Path, releases: list[Release]) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "audit": "assistant.cli.audit:audit",
     "backup": "assistant.cli.backup:backup",
     "config": "assistant.cli.config:config",
+    "curated": "assistant.cli.curated:curated",
     "database": "assistant.cli.database:database",
     "dataset": "assistant.cli.dataset:dataset",
     "demo": "assistant.cli.demo:demo",

@@ -108,7 +108,7 @@ def _assess(
     questions = (
         _given(context, file, chunks, count) if file else _made(chunks, count, seed, word, is_split=pilot)
     )
-    run = Run.start(context.home.runs, "assess", collection, context.settings)
+    run = Run.start(context.home.runs, "assess", collection, context.settings, {"collection": collection})
     fingerprint = collection_fingerprint(context, collection)
     gain = _pilot(context, collection, pipeline, questions, run.folder, fingerprint) if pilot else None
     assessment = measure(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
-from assistant.core.errors import InputError, NotFoundError
+from assistant.core.errors import NotFoundError
 from assistant.core.jsonl import write_jsonl
-from assistant.core.language import detect_language
+from assistant.jobs.records import Job, Outcome
+
+if TYPE_CHECKING:
+    from indexing.glossary import Term
 
 _collection = click.option(
     "--collection", default="default", show_default=True, help="Name of the collection."
@@ -29,19 +33,7 @@ def glossary() -> None:
 @pass_context
 def mine_(context: Context, collection: str, *, as_json: bool) -> None:
     """Propose terms from tickets and dialogues; what was approved or rejected before stays so."""
-    from indexing.glossary import read_glossary, write_glossary
-    from training.glossary import mine
-
-    folder = context.home.collection(collection)
-    searcher = context.resources.searcher(collection)
-    decided = [term for term in read_glossary(folder) if term.state != "proposed"]
-    known = {(term.language, term.said, term.meant) for term in decided}
-    proposed = [
-        term
-        for term in mine(searcher.corpus.chunks, searcher.embedder)
-        if (term.language, term.said, term.meant) not in known
-    ]
-    write_glossary(folder, [*decided, *proposed])
+    proposed = _mine(context, collection)
     if as_json:
         print_json(proposed)
         return
@@ -51,6 +43,26 @@ def mine_(context: Context, collection: str, *, as_json: bool) -> None:
         )
     click.echo(f"{len(proposed)} proposals")
     click.echo(f"next: deskmate glossary approve ID … --collection {collection}")
+
+
+def mine_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``glossary.mine``."""
+    proposed = _mine(context, job.collection)
+    return Outcome(result={"proposed": msgspec.to_builtins(proposed)})
+
+
+def _mine(context: Context, collection: str) -> list[Term]:
+    from indexing.glossary import edit_glossary, read_glossary
+    from training.glossary import mine
+
+    folder = context.home.collection(collection)
+    searcher = context.resources.searcher(collection)
+    mined = mine(searcher.corpus.chunks, searcher.embedder)
+    with edit_glossary(folder) as terms:  # short: people approve meanwhile
+        for name in [name for name, term in terms.items() if term.state == "proposed"]:
+            del terms[name]
+        terms.update({term.id: term for term in mined if term.id not in terms})
+    return [term for term in read_glossary(folder) if term.state == "proposed"]
 
 
 @glossary.command("list")
@@ -88,26 +100,22 @@ def approve(
     reject: bool,
 ) -> None:
     """Approve proposals by their ids; from then on they are searched and trained with."""
-    from indexing.glossary import Term, read_glossary, write_glossary
+    from indexing.glossary import edit_glossary, own_term
 
-    folder = context.home.collection(collection)
-    terms = {term.id: term for term in read_glossary(folder)}
-    unknown = [name for name in ids if name not in terms]
-    if unknown:
-        raise NotFoundError(
-            f"no term {', '.join(unknown)} in the glossary of {collection!r}",
-            next_command=f"deskmate glossary list --collection {collection}",
-        )
-    proposed = [name for name, term in terms.items() if term.state == "proposed"]
-    chosen = proposed if everything else list(ids)
-    for name in chosen:
-        terms[name] = msgspec.structs.replace(terms[name], state="rejected" if reject else "approved")
-    for said, meant in add:
-        if not said.strip() or not meant.strip():
-            raise InputError("a term needs both sides: --add SAID MEANT")
-        own = Term(said=said.strip(), meant=meant.strip(), language=detect_language(said), state="approved")
-        terms[own.id] = own
-    write_glossary(folder, terms.values())
+    with edit_glossary(context.home.collection(collection)) as terms:
+        unknown = [name for name in ids if name not in terms]
+        if unknown:
+            raise NotFoundError(
+                f"no term {', '.join(unknown)} in the glossary of {collection!r}",
+                next_command=f"deskmate glossary list --collection {collection}",
+            )
+        proposed = [name for name, term in terms.items() if term.state == "proposed"]
+        chosen = proposed if everything else list(ids)
+        for name in chosen:
+            terms[name] = msgspec.structs.replace(terms[name], state="rejected" if reject else "approved")
+        for said, meant in add:
+            own = own_term(said, meant)
+            terms[own.id] = own
     click.echo(f"{len(chosen)} {'rejected' if reject else 'approved'}, {len(add)} added")
 
 

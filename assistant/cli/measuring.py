@@ -106,7 +106,8 @@ def evaluate_arms(
     about = _about(context, collection, path, suite, pipeline)
     if not {"ft", "rag+ft"}.isdisjoint(asked):
         about["training data"] = _check_training(context, collection, suite)
-    run = Run.start(context.home.runs, "eval", run_name(collection, path), context.settings)
+    of = {"collection": collection}
+    run = Run.start(context.home.runs, "eval", run_name(collection, path), context.settings, of)
     fingerprint = collection_fingerprint(context, collection)
     began = time.monotonic()
     result = run_arms(pipeline, suite, asked, run.folder, fingerprint, context.progress())

@@ -9,8 +9,10 @@ import msgspec
 
 from assistant.cli.building import collection_option, json_option
 from assistant.cli.context import Context, pass_context, print_json
-from assistant.core.errors import NotFoundError
+from assistant.core.errors import CollectionBusy, InputError, NotFoundError
+from assistant.core.records import Record
 from assistant.core.settings import Settings
+from assistant.jobs.records import Job, Outcome
 from assistant.store.adapters import Adapter, Adapters
 from assistant.store.audit import AuditEvent, AuditLog
 from assistant.store.releases import Action, Release, Releases
@@ -150,6 +152,36 @@ def promote(
         click.echo(f"{found.id} is served: {proof}")
 
 
+class PromoteArguments(Record, frozen=True, kw_only=True):
+    """Arguments of a job ``release.promote``.
+
+    Attributes:
+        release: id of the release to serve.
+        before: id of the release that was served when it was asked for, None for none.
+        actor: key that asked.
+    """
+
+    release: str
+    before: str | None
+    actor: str
+
+
+def promote_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``release.promote``: prove a release, then serve it."""
+    from assistant.answering.releases import switch_release
+    from assistant.cli.proving import prove
+
+    wanted = msgspec.convert(job.arguments, PromoteArguments)
+    found = _find(context, wanted.release, job.collection)
+    proof = prove(context, found, gate=True, parity=True)
+    database = context.resources.database
+    try:
+        switch_release(context.home, database, found, "promote", wanted.before, wanted.actor, proof)
+    except CollectionBusy as error:  # waiting would not help: the decision was made on another state
+        raise InputError(error.message, next_command=error.next_command) from error
+    return Outcome(result={"release": found.id, "before": wanted.before, "proof": proof})
+
+
 @release.command()
 @click.argument("name", metavar="[RELEASE]", required=False)
 @collection_option
@@ -223,12 +255,9 @@ def _active(context: Context, collection: str) -> str | None:
 
 
 def _switch(context: Context, found: Release, action: Action, before: str | None, proof: str) -> None:
-    from assistant.answering.releases import keep_snapshot
+    from assistant.answering.releases import switch_release
 
-    keep_snapshot(context.home.collection(found.content.collection), found.content.snapshot)
-    with context.resources.database.write() as session:
-        Releases(session).switch(found, action, before, _ACTOR, proof)
-        _note(AuditLog(session), action, found)
+    switch_release(context.home, context.resources.database, found, action, before, _ACTOR, proof)
 
 
 def _note(log: AuditLog, action: str, found: Release) -> None:

@@ -70,7 +70,8 @@ def stability(
     cases = read_suite(context, path, limit)
     pipeline = context.resources.candidate(collection, needs_index=arm not in {"base", "ft"})
     asked = arm or pipeline.default_arm
-    run = Run.start(context.home.runs, "stability", run_name(collection, path), context.settings)
+    of = {"collection": collection}
+    run = Run.start(context.home.runs, "stability", run_name(collection, path), context.settings, of)
     fingerprint = collection_fingerprint(context, collection)
     result = run_stability(pipeline, cases, asked, plan, run.folder, fingerprint, context.progress())
     write_json(run.folder / STABILITY_REPORT, result)

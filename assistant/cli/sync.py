@@ -30,12 +30,14 @@ class SyncArguments(Record, frozen=True, kw_only=True):
         metadata: what holds of all files, by key.
         may_remove_most: go on where more than half of the documents would be removed.
         since: generation of the collection when the job was queued: what was removed later stays away.
+        is_dry_run: tell what would be done and change nothing.
     """
 
     folder: str
     metadata: dict[str, list[str]] = msgspec.field(default_factory=dict)
     may_remove_most: bool = False
     since: int | None = None
+    is_dry_run: bool = False
 
 
 @click.command()
@@ -76,7 +78,8 @@ def sync(
 
 def sync_job(context: Context, job: Job) -> Outcome:
     """Do the work of a job ``index.sync``; with refused files it never counts as a success."""
-    return files_outcome(_sync(context, job.collection, msgspec.convert(job.arguments, SyncArguments)))
+    arguments = msgspec.convert(job.arguments, SyncArguments)
+    return files_outcome(_sync(context, job.collection, arguments, is_dry_run=arguments.is_dry_run))
 
 
 def _sync(

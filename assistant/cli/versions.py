@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from assistant.cli.building import (
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.cli.status import describe_metadata
 from assistant.core.records import Chunk, Metadata, Record
+from assistant.jobs.records import Job, Outcome
 from assistant.store.chunks import Chunks
 from assistant.store.documents import Version
 from assistant.store.history import History
@@ -105,6 +107,23 @@ def restore(context: Context, document: str, number: int, collection: str, *, as
         print_json(report)
     else:
         click.echo(f"version {number} of {document} answers now, snapshot {report.snapshot}")
+
+
+class RestoreArguments(Record, frozen=True, kw_only=True):
+    """Arguments of a job ``index.restore``."""
+
+    document: str
+    version: int
+
+
+def restore_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``index.restore``."""
+    from indexing.versions import restore as bring_back
+
+    arguments = msgspec.convert(job.arguments, RestoreArguments)
+    with open_builder(context, job.collection) as builder:
+        report = bring_back(builder, arguments.document, arguments.version)
+    return Outcome(result=msgspec.to_builtins(report))
 
 
 def _line(version: Version) -> VersionLine:

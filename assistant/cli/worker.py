@@ -27,9 +27,12 @@ KINDS: dict[JobKind, str] = {
     "index.sync": "assistant.cli.sync:sync_job",
     "index.rebuild": "assistant.cli.index:rebuild_job",
     "index.compact": "assistant.cli.compaction:compact_job",
+    "index.restore": "assistant.cli.versions:restore_job",
+    "glossary.mine": "assistant.cli.glossary:mine_job",
     "synth": "assistant.cli.synth:synth_job",
     "train": "assistant.cli.train:train_job",
     "eval": "assistant.cli.evaluate:evaluate_job",
+    "release.promote": "assistant.cli.release:promote_job",
 }
 _POLL_SECONDS = 0.5
 

@@ -15,7 +15,7 @@ ARMS: tuple[Arm, ...] = ("base", "rag", "ft", "rag+ft")
 ElementKind = Literal["title", "text", "list_item", "table", "code"]
 ElementOrigin = Literal["", "ticket", "dialogue"]
 ChunkKind = Literal["text", "table", "ticket", "dialogue"]
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 Split = Literal["train", "valid", "test"]
 MetadataValue = str | tuple[str, ...]
 Metadata = dict[str, MetadataValue]
@@ -131,6 +131,26 @@ class Message(Record, frozen=True, kw_only=True):
     content: str
 
 
+class ToolCall(Record, frozen=True, kw_only=True):
+    """A function that the engine wants to have called; ``arguments`` is JSON as it wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolTurn(Message, frozen=True, kw_only=True):
+    """A turn of the assistant that calls tools, or the result of one call.
+
+    Attributes:
+        tool_calls: of the assistant's turn.
+        tool_call_id: of the call that a tool's turn answers.
+    """
+
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
 class Citation(Record, frozen=True, kw_only=True):
     """A claim's link to a passage.
 
@@ -180,6 +200,7 @@ class Answer(Record, frozen=True, kw_only=True):
         usage: tokens.
         release: that it was made with, None where none was promoted.
         is_extract: the engine could not be reached: the text quotes the best passages as they stand.
+        tool_calls: functions that the asker is to call before there is an answer.
     """
 
     id: str
@@ -194,6 +215,7 @@ class Answer(Record, frozen=True, kw_only=True):
     usage: Usage = Usage()
     release: str | None = None
     is_extract: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class Example(Record, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from assistant.core.errors import SettingsError
+from assistant.core.settings_curated import CuratedSettings
 from assistant.core.settings_gate import GateSettings
 from assistant.core.settings_jobs import JobsSettings
 from assistant.core.settings_judge import JudgeSettings
@@ -20,6 +21,7 @@ from assistant.core.settings_limits import LimitSettings
 from assistant.core.settings_oidc import OidcSettings
 from assistant.core.settings_redis import RedisSettings
 from assistant.core.settings_sglang import SglangSettings
+from assistant.core.settings_syncs import SyncsSettings
 from assistant.core.settings_synth import SynthSettings, TeacherSettings
 from assistant.core.settings_tracing import TracingSettings
 from assistant.core.settings_train import TrainSettings
@@ -241,6 +243,8 @@ class Settings(Section, frozen=True, kw_only=True):
     eval: EvalSettings = EvalSettings()
     gate: GateSettings = GateSettings()
     jobs: JobsSettings = JobsSettings()
+    curated: CuratedSettings = CuratedSettings()
+    syncs: SyncsSettings = SyncsSettings()
     service: ServiceSettings = ServiceSettings()
     limits: LimitSettings = LimitSettings()
     redis: RedisSettings = RedisSettings()

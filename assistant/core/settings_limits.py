@@ -18,6 +18,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         requests_per_minute: more are turned away, 0 for no limit; a key may have its own.
         concurrent_requests: under way at once, streams included; more are turned away.
         upload_mebibytes: largest body of an upload, all its files together.
+        resumable_mebibytes: largest file that comes in pieces.
+        upload_hours: how long an unfinished one is kept.
         conversation_turns: turns of one conversation; then a new one is to be begun.
         idempotency_hours: how long the answer to an ``Idempotency-Key`` is kept.
     """
@@ -25,5 +27,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     requests_per_minute: CountOrNone = 600
     concurrent_requests: Count = 64
     upload_mebibytes: Count = 128
+    resumable_mebibytes: Count = 1024
+    upload_hours: Count = 24
     conversation_turns: Count = 500
     idempotency_hours: Count = 24

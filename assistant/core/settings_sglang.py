@@ -29,6 +29,8 @@ class SglangSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         stop_seconds: longest wait for a clean end.
         restarts: deaths within ``restart_window_seconds`` after which it is given up.
         restart_window_seconds: see ``restarts``.
+        tool_call_parser: how the server reads the base model's calls of tools (``qwen25`` for Qwen 2.5);
+            empty: requests with tools are refused.
         extra_arguments: handed on to SGLang as they are.
         connect_seconds: longest wait of the client for a connection.
         answer_seconds: longest time of a whole answer; ``[engine] timeout_seconds`` bounds each token.
@@ -49,6 +51,7 @@ class SglangSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     stop_seconds: Seconds = 30.0
     restarts: Count = 5
     restart_window_seconds: Seconds = 600.0
+    tool_call_parser: str = ""
     extra_arguments: tuple[str, ...] = ()
     connect_seconds: Seconds = 5.0
     answer_seconds: Seconds = 600.0

@@ -16,7 +16,7 @@ from assistant.engine.batching import Worker
 from assistant.engine.decoding import Decoder
 from assistant.engine.loading import load_model
 from assistant.engine.packing import pack_linear_layers
-from assistant.engine.protocol import Completion, GenerationRequest, PromptTooLong
+from assistant.engine.protocol import Completion, GenerationRequest, Offer, PromptTooLong
 from assistant.engine.rows import Collector, Event, Row, read_events
 from assistant.engine.streams import ClosingStream
 
@@ -65,6 +65,11 @@ class LocalEngine:
     def base_model(self) -> str:
         """Name of the base model."""
         return self._name
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        """Nothing beside writing text."""
+        return frozenset()
 
     @property
     def running_count(self) -> int:

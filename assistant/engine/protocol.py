@@ -6,9 +6,10 @@ from collections.abc import Generator, Sequence
 from typing import Any, Literal, Protocol
 
 from assistant.core.errors import EngineError
-from assistant.core.records import Message, Record, Usage
+from assistant.core.records import Message, Record, ToolCall, Usage
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
+Offer = Literal["json_schema", "tools"]
 
 
 class GenerationRequest(Record, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class GenerationRequest(Record, frozen=True, kw_only=True):
         stop: texts that end the generation; they are not part of the result.
         json_schema: JSON Schema that the text must follow; only an engine that can constrain takes one.
         logprobs: ask for the tokens' log-probabilities, where the engine offers them.
+        tools: functions that the engine may ask to have called, in OpenAI's shape; for engines that offer it.
+        tool_choice: ``auto``, ``none``, ``required`` or one function, in OpenAI's shape; None for ``auto``.
     """
 
     messages: tuple[Message, ...]
@@ -35,6 +38,8 @@ class GenerationRequest(Record, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     json_schema: dict[str, Any] | None = None
     logprobs: bool = False
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] | None = None
 
 
 class Completion(Record, frozen=True, kw_only=True):
@@ -57,6 +62,7 @@ class StreamEnd(Record, frozen=True, kw_only=True):
 
     finish_reason: FinishReason
     usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class PromptTooLong(EngineError):
@@ -73,6 +79,10 @@ class Engine(Protocol):
     @property
     def base_model(self) -> str:
         """Name of the base model."""
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        """What it can do beside writing text: keep to a JSON schema while writing, ask for tools."""
 
     def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Generate for all requests, batched as the engine does best; results in the order given.

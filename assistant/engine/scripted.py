@@ -10,11 +10,12 @@ from pathlib import Path
 from assistant.core.errors import EngineUnavailable, ModelError, NotFoundError
 from assistant.core.language import detect_language
 from assistant.core.prompts import not_covered
-from assistant.core.records import Message, Usage
+from assistant.core.records import Message, ToolCall, Usage
 from assistant.engine.protocol import (
     Completion,
     FinishReason,
     GenerationRequest,
+    Offer,
     PromptTooLong,
     StreamEnd,
     TextDelta,
@@ -26,6 +27,7 @@ _TOKEN = re.compile(r"\s*[A-Za-z0-9_]+|\s*[^\sA-Za-z0-9_]|\s+$")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*|[㐀-䶿一-鿿]")
 _PASSAGE = re.compile(r"^\[(\d+)\] [^\n]*\n", re.MULTILINE)
 _SENTENCE = re.compile(r"[^。！？!?\n]+?(?:[。！？!?]|\.(?=\s|$)|(?=\n|$))")
+_CALL = re.compile(r"call: (\w+) (\{.*\})", re.DOTALL)
 _LEAST_OVERLAP = 2
 _UNKNOWN = {"en": "I do not know.", "zh": "我不知道。"}
 _COMMON = frozenset(
@@ -45,6 +47,7 @@ class ScriptedEngine:
             message, or in the whole prompt, decides.
         token_seconds: time that each token takes.
         window_tokens: longest prompt.
+        offers: what it can do beside writing text; a rule's answer ``call: NAME {…}`` asks for a tool.
     """
 
     def __init__(
@@ -53,10 +56,12 @@ class ScriptedEngine:
         *,
         token_seconds: float = 0.0,
         window_tokens: int = 32768,
+        offers: frozenset[Offer] = frozenset(),
     ) -> None:
         self._rules = [(re.compile(pattern), answer) for pattern, answer in rules]
         self._token_seconds = token_seconds
         self._window_tokens = window_tokens
+        self._offers = offers
         self._sources: dict[str, str] = {}
         self._is_closed = False
 
@@ -64,6 +69,11 @@ class ScriptedEngine:
     def base_model(self) -> str:
         """Name of the base model."""
         return "scripted"
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        """What it was told to offer."""
+        return self._offers
 
     def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Answer all requests; results in the order given."""
@@ -117,7 +127,14 @@ class ScriptedEngine:
         stop = StopFilter(request.stop)
         reason: FinishReason = "stop"
         count = 0
-        for token in _TOKEN.findall(self._answer(request.messages)):
+        answer = self._answer(request.messages)
+        called = _CALL.fullmatch(answer) if request.tools and "tools" in self._offers else None
+        if called:
+            call = ToolCall(id="call-1", name=called[1], arguments=called[2])
+            usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=self.count_tokens(answer))
+            yield StreamEnd(finish_reason="tool_calls", usage=usage, tool_calls=(call,))
+            return
+        for token in _TOKEN.findall(answer):
             if self._is_closed or count == request.max_new_tokens:
                 reason = "cancelled" if self._is_closed else "length"
                 break

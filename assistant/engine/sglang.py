@@ -21,7 +21,7 @@ from assistant.core.language import han_count
 from assistant.core.settings import EngineSettings, Settings
 from assistant.core.settings_sglang import SglangSettings
 from assistant.engine.canary import check_canary
-from assistant.engine.protocol import Completion, GenerationRequest, StreamEnd, TextDelta
+from assistant.engine.protocol import Completion, GenerationRequest, Offer, StreamEnd, TextDelta
 from assistant.engine.sglang_adapters import SglangAdapters
 from assistant.engine.sglang_home import ADMIN_KEY, API_KEY, Keys, SglangHome, find_keys
 from assistant.engine.sglang_http import ATTEMPTS, SglangHttp, check, pause, reason_of
@@ -66,6 +66,7 @@ class SglangEngine:
         own = sglang or SglangSettings()
         self._settings = settings
         self._answer_seconds = own.answer_seconds
+        self._reads_tools = bool(own.tool_call_parser)
         self._canary_key = f"sglang/{own.dtype}"
         keys = Keys(user=environment.get(API_KEY, ""), admin=environment.get(ADMIN_KEY, ""))
         self._http = SglangHttp(url or settings.url, keys, settings, own, self._on_trouble)
@@ -81,6 +82,11 @@ class SglangEngine:
     def base_model(self) -> str:
         """Name of the base model, as the settings have it."""
         return self._settings.base_model
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        """JSON schemas always; tools where the settings say how the server reads them."""
+        return frozenset({"json_schema", "tools"}) if self._reads_tools else frozenset({"json_schema"})
 
     def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Generate for all requests; results in the order given.

@@ -39,6 +39,8 @@ def launch_command(settings: Settings, model: Path, home: SglangHome) -> tuple[s
     command += ["--tensor-parallel-size", str(own.tensor_parallel)]
     if own.max_total_tokens:
         command += ["--max-total-tokens", str(own.max_total_tokens)]
+    if own.tool_call_parser:
+        command += ["--tool-call-parser", own.tool_call_parser]
     command += _device_arguments(own.device)
     return (*command, *own.extra_arguments)
 

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable
-from assistant.core.records import Usage
+from assistant.core.records import Message, ToolCall, ToolTurn, Usage
 from assistant.engine.protocol import (
     Completion,
     FinishReason,
@@ -23,7 +23,7 @@ from assistant.engine.protocol import (
 
 _DATA = b"data:"
 _DONE = b"[DONE]"
-_REASONS: dict[str, FinishReason] = {"length": "length", "abort": "cancelled"}
+_REASONS: dict[str, FinishReason] = {"length": "length", "abort": "cancelled", "tool_calls": "tool_calls"}
 _NOT_LOADED = re.compile(
     r"lora.*(never been loaded|not (loaded|found|registered))", re.IGNORECASE | re.DOTALL
 )
@@ -35,8 +35,20 @@ class UnknownAdapter(EngineError):
     """The server holds no adapter of the name that was asked for."""
 
 
+class _Function(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallPiece(msgspec.Struct, frozen=True):
+    index: int = 0
+    id: str | None = None
+    function: _Function = _Function()
+
+
 class _Text(msgspec.Struct, frozen=True):
     content: str | None = None
+    tool_calls: list[_CallPiece] | None = None
 
 
 class _Logprob(msgspec.Struct, frozen=True):
@@ -72,7 +84,7 @@ def request_body(request: GenerationRequest, model: str, *, stream: bool) -> dic
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [_turn(message) for message in request.messages],
         "max_tokens": request.max_new_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -86,9 +98,28 @@ def request_body(request: GenerationRequest, model: str, *, stream: bool) -> dic
         body["response_format"] = {"type": "json_schema", "json_schema": shape}
     if request.logprobs:
         body["logprobs"] = True
+    if request.tools:
+        body["tools"] = list(request.tools)
+        if request.tool_choice is not None:
+            body["tool_choice"] = request.tool_choice
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if isinstance(message, ToolTurn):
+        if message.tool_calls:
+            turn["tool_calls"] = [_called(call) for call in message.tool_calls]
+        if message.tool_call_id:
+            turn["tool_call_id"] = message.tool_call_id
+    return turn
+
+
+def _called(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def read_completion(content: bytes) -> Completion:
@@ -118,6 +149,7 @@ def read_stream(chunks: Iterator[bytes]) -> Iterator[TextDelta | StreamEnd]:
     """
     reason: FinishReason | None = None
     usage: _Usage | None = None
+    calls: dict[int, list[_CallPiece]] = {}
     for line in _lines(chunks):
         if not line.startswith(_DATA):
             continue
@@ -129,11 +161,23 @@ def read_stream(chunks: Iterator[bytes]) -> Iterator[TextDelta | StreamEnd]:
         for choice in reply.choices:
             if choice.delta.content:
                 yield TextDelta(text=choice.delta.content)
+            for piece in choice.delta.tool_calls or ():
+                calls.setdefault(piece.index, []).append(piece)
             if choice.finish_reason:
                 reason = _reason(choice)
     if reason is None:
         raise EngineError("the engine's stream broke off")
-    yield StreamEnd(finish_reason=reason, usage=_usage(usage))
+    told = tuple(_call(pieces) for _, pieces in sorted(calls.items()))
+    yield StreamEnd(finish_reason=reason, usage=_usage(usage), tool_calls=told)
+
+
+def _call(pieces: list[_CallPiece]) -> ToolCall:
+    """Put a streamed call together: its id and name come once, its arguments in pieces."""
+    return ToolCall(
+        id=next((piece.id for piece in pieces if piece.id), "call"),
+        name=next((piece.function.name for piece in pieces if piece.function.name), ""),
+        arguments="".join(piece.function.arguments or "" for piece in pieces),
+    )
 
 
 def error_of(response: httpx.Response) -> EngineError:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from assistant.jobs.records import Job, JobState
+from assistant.jobs.records import Job, JobKind, JobState
 from assistant.store.service_tables import JobOriginRow
 from assistant.store.tables import JobRow
 
@@ -21,6 +21,7 @@ def page_of_jobs(
     collections: Sequence[str] | None = None,
     state: JobState | None = None,
     key_id: str | None = None,
+    kind: JobKind | None = None,
 ) -> list[tuple[int, Job]]:
     """Return jobs with their numbers, newest first, from below the number ``before``.
 
@@ -31,6 +32,7 @@ def page_of_jobs(
         collections: only of these.
         state: only in this state.
         key_id: only those that requests of this key queued.
+        kind: only of this kind.
     """
     query = select(JobRow).order_by(JobRow.number.desc()).limit(limit)
     if before is not None:
@@ -41,6 +43,8 @@ def page_of_jobs(
         query = query.where(JobRow.state == state)
     if key_id is not None:
         query = query.where(JobRow.id.in_(select(JobOriginRow.job_id).where(JobOriginRow.key_id == key_id)))
+    if kind is not None:
+        query = query.where(JobRow.kind == kind)
     names = Job.__struct_fields__
     return [
         (row.number, msgspec.convert({name: getattr(row, name) for name in names}, Job))

@@ -6,7 +6,18 @@ from typing import Literal
 
 from assistant.core.records import Record
 
-JobKind = Literal["index.add", "index.sync", "index.rebuild", "index.compact", "synth", "train", "eval"]
+JobKind = Literal[
+    "index.add",
+    "index.sync",
+    "index.rebuild",
+    "index.compact",
+    "index.restore",
+    "glossary.mine",
+    "synth",
+    "train",
+    "eval",
+    "release.promote",
+]
 JobState = Literal["queued", "running", "succeeded", "partly_failed", "failed", "cancelled"]
 ENDED: tuple[JobState, ...] = ("succeeded", "partly_failed", "failed", "cancelled")
 

@@ -38,6 +38,18 @@ def check_collection(caller: Caller, collection: str) -> str:
     return collection
 
 
+def check_whole(caller: Caller) -> None:
+    """Refuse who sees a part of the documents only what is made from all of them.
+
+    Raises:
+        Forbidden: the key is held to some documents.
+    """
+    if caller.filters:
+        raise Forbidden(
+            f"key {caller.id} may read a part of the documents only; this is made from all of them"
+        )
+
+
 def narrow(caller: Caller, asked: Filters) -> Filters:
     """Return filters that hold both what the request asks for and what the caller may read.
 

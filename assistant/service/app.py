@@ -23,16 +23,23 @@ from assistant.service.controllers.answers import AnswersController
 from assistant.service.controllers.chat import ChatController
 from assistant.service.controllers.collection import CollectionsController
 from assistant.service.controllers.conversations import ConversationsController
+from assistant.service.controllers.curated import CuratedController
 from assistant.service.controllers.documents import DocumentsController
+from assistant.service.controllers.evals import EvalsController
 from assistant.service.controllers.feedback import FeedbackController, HandoversController
+from assistant.service.controllers.glossary import GlossaryController
 from assistant.service.controllers.health import HealthController
 from assistant.service.controllers.jobs import JobsController
 from assistant.service.controllers.keys import AuditController, KeysController
 from assistant.service.controllers.login import Login, LoginController, SessionController
 from assistant.service.controllers.models import ModelsController
 from assistant.service.controllers.pages import PAGE_HEADERS, DocsPage, PagesController
+from assistant.service.controllers.releases import ReleasesController
 from assistant.service.controllers.search import SearchController
+from assistant.service.controllers.syncs import SyncsController
 from assistant.service.controllers.topics import TopicsController
+from assistant.service.controllers.training import AdaptersController, DatasetsController, RunsController
+from assistant.service.controllers.uploads import UploadsController
 from assistant.service.controllers.usage import EmbeddingsController, MetricsController, UsageController
 from assistant.service.controllers.webhooks import WebhooksController
 from assistant.service.door import Authentication, Door, check_scope, give_caller
@@ -78,7 +85,8 @@ def create_app(
     """
     settings = settings or Settings()
     home = home or Home.from_environment()
-    kept = Kept(home, make_news(settings.redis))
+    folders = {name: folder.path for name, folder in settings.syncs.folders.items()}
+    kept = Kept(home, make_news(settings.redis), folders)
     job_news = JobNews(settings.redis)
     provider = Provider(settings.oidc, os.environ.get(SECRET, "")) if settings.oidc.issuer else None
     check_exposure(settings.service, kept.has_keys if provider is None else lambda: True)
@@ -176,9 +184,17 @@ def _guarded(
             CollectionsController,
             Router(
                 "/",
-                route_handlers=[DocumentsController],
+                route_handlers=[DocumentsController, UploadsController],
                 request_max_body_size=limits.upload_mebibytes << 20,
             ),
+            CuratedController,
+            GlossaryController,
+            SyncsController,
+            DatasetsController,
+            RunsController,
+            AdaptersController,
+            EvalsController,
+            ReleasesController,
             JobsController,
             UsageController,
             EmbeddingsController,

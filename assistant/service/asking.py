@@ -16,6 +16,7 @@ from assistant.service.access import allowed_arm, check_collection, narrow
 from assistant.service.crossing import iterate_off_loop
 from assistant.service.kept import Kept
 from assistant.service.metrics import Metrics
+from assistant.service.problems import NotOffered
 from assistant.service.schemas import Schema
 from assistant.service.wiring import Service
 from assistant.store.answers import Answers, Lineage
@@ -31,6 +32,7 @@ class Ask(Schema, frozen=True, kw_only=True):
         question: with its history and the filters that were asked for.
         options: of the generation.
         conversation_id: that the answer is a turn of.
+        release: another one than the served one.
     """
 
     collection: str
@@ -38,6 +40,7 @@ class Ask(Schema, frozen=True, kw_only=True):
     question: Question
     options: GenerationOptions
     conversation_id: str | None = None
+    release: str | None = None
 
 
 class Desk:
@@ -62,12 +65,16 @@ class Desk:
             Forbidden: the filters or the arm ask for what the caller may not read.
             EngineBusy: too many questions wait.
             NotReady: the default collection is still being opened.
+            NotOffered: the request has tools, and the engine offers none.
         """
         check_collection(caller, asked.collection)
         note({"gen_ai.data_source.id": asked.collection})
         arm = allowed_arm(caller, asked.arm)
         question = msgspec.structs.replace(asked.question, filters=narrow(caller, asked.question.filters))
-        pipeline = await self._service.pipeline(asked.collection)
+        pipeline = await self._service.pipeline(asked.collection, asked.release)
+        if asked.options.tools and "tools" not in pipeline.engine.offers:
+            reason = "the engine offers no tools; SGLang does with [sglang] tool_call_parser"
+            raise NotOffered(reason, "tools")
         work = functools.partial(pipeline.stream, question, arm, asked.options)
         events = iterate_off_loop(work, self._service.answering)
         # the snapshot may have to be opened for it

@@ -1,4 +1,4 @@
-"""OpenAI's chat shape on one side, questions and answer events on the other."""
+"""Answers in OpenAI's chat shape, whole and in chunks."""
 
 import re
 import time
@@ -6,106 +6,29 @@ from collections.abc import Sequence
 
 import msgspec
 
-from assistant.answering.events import PassagesFound, Question
+from assistant.answering.events import PassagesFound
 from assistant.answering.pipeline import GenerationOptions
-from assistant.core.errors import NotFoundError
 from assistant.core.ids import random_id
-from assistant.core.records import ARMS, Answer, Arm, Citation, Message, Passage, Role
-from assistant.service.problems import RequestRefused
-from assistant.service.schemas import (
+from assistant.core.records import Answer, Citation, Passage, ToolCall
+from assistant.service.schemas import ContextCitation, TokenUsage
+from assistant.service.schemas_chat import (
     Annotation,
     AnswerFacts,
     AnswerMessage,
+    CalledFunction,
     ChatChunk,
     ChatCompletion,
-    ChatMessage,
-    ChatRequest,
     Choice,
     ChunkChoice,
     Context,
-    ContextCitation,
     Delta,
     FinishReason,
-    TokenUsage,
+    ToolCallPiece,
+    ToolCallShown,
     UrlCitation,
 )
 
 _MARK = re.compile(r"\[(\d{1,2})\]")
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
-
-
-def read_model(name: str | None, default: str) -> tuple[str, Arm | None]:
-    """Split a model's name into collection and arm; no arm means the best one that is there.
-
-    Raises:
-        NotFoundError: there is no such arm.
-    """
-    collection, _, named = (name or default).partition(":")
-    if not named:
-        return collection, None
-    for arm in ARMS:
-        if arm == named:
-            return collection, arm
-    raise NotFoundError(f"model {name!r} names no arm: {', '.join(ARMS)}")
-
-
-def to_question(request: ChatRequest, history_turns: int) -> Question:
-    """Return the question that a request asks.
-
-    System messages come first in the history and are never cut off; of the other turns the latest
-    are kept.
-
-    Raises:
-        RequestRefused: the last message is not the user's, or a message cannot be used.
-    """
-    if request.n not in {None, 1}:
-        raise RequestRefused(f"n is {request.n}; one answer is given to a question", "n")
-    last = request.messages[-1]
-    if last.role != "user":
-        raise RequestRefused(f"the last message is the {last.role}'s, not the user's", "messages")
-    turns = [_turn(message, place) for place, message in enumerate(request.messages[:-1])]
-    system = "\n\n".join(turn.content for turn in turns if turn.role == "system" and turn.content)
-    history = [turn for turn in turns if turn.role != "system" and turn.content]
-    if system:
-        kept = max(2 * history_turns - 1, 0)
-        history = [Message(role="system", content=system), *(history[-kept:] if kept else [])]
-    text = _text(last, len(request.messages) - 1)
-    return Question(text=text, history=tuple(history), filters=request.filters)
-
-
-def to_options(request: ChatRequest, limit: int) -> GenerationOptions:
-    """Return how to generate; an answer is never longer than ``limit`` tokens."""
-    wanted = request.max_completion_tokens or request.max_tokens
-    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    return GenerationOptions(
-        max_new_tokens=min(wanted or limit, limit),
-        temperature=request.temperature or 0.0,
-        top_p=1.0 if request.top_p is None else request.top_p,
-        seed=request.seed,
-        stop=tuple(text for text in stop if text),
-    )
-
-
-def _turn(message: ChatMessage, place: int) -> Message:
-    if message.role not in _ROLES:
-        raise RequestRefused(f"messages of role {message.role!r} are not supported", f"messages.{place}.role")
-    return Message(role=_ROLES[message.role], content=_text(message, place))
-
-
-def _text(message: ChatMessage, place: int) -> str:
-    if not isinstance(message.content, list):
-        return message.content or ""
-    for part in message.content:
-        if part.type != "text":
-            raise RequestRefused(
-                f"content parts of type {part.type[:32]!r} are not supported", f"messages.{place}.content"
-            )
-    return "\n".join(part.text or "" for part in message.content)
 
 
 class Reply:
@@ -116,10 +39,17 @@ class Reply:
         options: as generated with.
         page_url: of the page that shows a passage.
         include_usage: count the tokens in a chunk of their own.
+        is_strict: leave out what OpenAI's shape has no place for.
     """
 
     def __init__(
-        self, model: str, options: GenerationOptions, page_url: str, *, include_usage: bool = False
+        self,
+        model: str,
+        options: GenerationOptions,
+        page_url: str,
+        *,
+        include_usage: bool = False,
+        is_strict: bool = False,
     ) -> None:
         self._id = random_id("chatcmpl")
         self._created = int(time.time())
@@ -127,10 +57,12 @@ class Reply:
         self._max_new_tokens = options.max_new_tokens
         self._page_url = page_url
         self._include_usage = include_usage
+        self._is_strict = is_strict
+        self.has_format = options.json_schema is not None
 
     def opening(self, found: PassagesFound) -> ChatChunk:
         """Return the first chunk: the whole context's citations, before any text."""
-        context = _context(found.citations, found.passages)
+        context = None if self._is_strict else _context(found.citations, found.passages)
         return self._chunk(Delta(role="assistant", content="", context=context))
 
     def text(self, piece: str) -> ChatChunk:
@@ -139,9 +71,15 @@ class Reply:
 
     def closing(self, answer: Answer, streamed: str) -> ChatChunk:
         """Return the last chunk: the citations that hold; ``streamed`` is the text as it was sent."""
+        pieces = tuple(
+            ToolCallPiece(index=place, id=call.id, function=_function(call))
+            for place, call in enumerate(answer.tool_calls)
+        )
         delta = Delta(
             annotations=self._annotations(streamed, answer.citations),
-            context=_context(answer.citations, answer.passages),
+            context=None if self._is_strict else _context(answer.citations, answer.passages),
+            refusal=self._refusal(answer),
+            tool_calls=pieces or None,
         )
         text = None if answer.text == streamed else answer.text
         return self._chunk(delta, self._finish_reason(answer), _facts(answer, text))
@@ -154,10 +92,14 @@ class Reply:
 
     def whole(self, answer: Answer) -> ChatCompletion:
         """Return the answer in one piece."""
+        refusal = self._refusal(answer)
+        calls = tuple(ToolCallShown(id=call.id, function=_function(call)) for call in answer.tool_calls)
         message = AnswerMessage(
-            content=answer.text,
-            annotations=self._annotations(answer.text, answer.citations),
-            context=_context(answer.citations, answer.passages),
+            content=None if refusal or (calls and not answer.text) else answer.text,
+            annotations=() if refusal else self._annotations(answer.text, answer.citations),
+            context=msgspec.UNSET if self._is_strict else _context(answer.citations, answer.passages),
+            refusal=refusal,
+            tool_calls=calls or msgspec.UNSET,
         )
         return ChatCompletion(
             id=self._id,
@@ -165,8 +107,15 @@ class Reply:
             model=self._model,
             choices=(Choice(message=message, finish_reason=self._finish_reason(answer)),),
             usage=_usage(answer),
-            deskmate=_facts(answer, None),
+            deskmate=msgspec.UNSET if self._is_strict else _facts(answer, None),
         )
+
+    def late_text(self, answer: Answer) -> str:
+        """Return the text that is sent only once the answer is whole: JSON, which may turn out a refusal."""
+        return answer.text if self.has_format and not answer.abstained else ""
+
+    def _refusal(self, answer: Answer) -> str | None:
+        return answer.text if self.has_format and answer.abstained else None
 
     def _chunk(
         self,
@@ -180,10 +129,12 @@ class Reply:
             model=self._model,
             choices=(ChunkChoice(delta=delta, finish_reason=finish_reason),),
             usage=None if self._include_usage else msgspec.UNSET,
-            deskmate=facts,
+            deskmate=msgspec.UNSET if self._is_strict else facts,
         )
 
     def _finish_reason(self, answer: Answer) -> FinishReason:
+        if answer.tool_calls:
+            return "tool_calls"
         limit = self._max_new_tokens
         return "length" if limit and answer.usage.completion_tokens >= limit else "stop"
 
@@ -204,6 +155,10 @@ class Reply:
             url=f"{self._page_url}#chunk={citation.chunk_id}",
             title=where if citation.page is None else f"{where} (p. {citation.page})",
         )
+
+
+def _function(call: ToolCall) -> CalledFunction:
+    return CalledFunction(name=call.name, arguments=call.arguments)
 
 
 def _context(citations: Sequence[Citation], passages: tuple[Passage, ...]) -> Context:

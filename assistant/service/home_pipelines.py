@@ -45,7 +45,13 @@ class HomePipelines:
 
     def open(self, collection: str) -> Pipeline:
         """Open a collection's index, the engine and the collection's adapter."""
-        pipeline = self._resources.pipeline(collection)
+        return self._unless_closed(self._resources.pipeline(collection))
+
+    def open_release(self, collection: str, release: str) -> Pipeline:
+        """Open another release of a collection than the served one."""
+        return self._unless_closed(self._resources.pipeline(collection, release=release))
+
+    def _unless_closed(self, pipeline: Pipeline) -> Pipeline:
         if self._closed.is_set():
             # the service stopped while a model was being read: nobody else closes it now
             self._resources.close()

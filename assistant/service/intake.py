@@ -27,7 +27,7 @@ from indexing.metadata import fold_key, normalise_metadata
 from indexing.sniffing import sniff_kind
 
 MOST_FILES = 1000
-Content = bytes | UploadFile
+Content = bytes | UploadFile | Path
 
 
 def read_documents(documents: Sequence[NewDocument]) -> list[tuple[str, Content]]:
@@ -71,7 +71,7 @@ def queue_documents(
     names = [name for name, _ in files]
     if len(set(names)) < len(names) or _is_folder_too(names):
         raise RequestRefused("two documents have one name", "documents")
-    checked = _own_metadata(caller, metadata)
+    checked = own_metadata(caller, metadata)
     with kept.database.read() as session:
         since = _check_names(session, caller, collection, names)
     uploads = Uploads(kept.home)
@@ -115,7 +115,7 @@ def _check_names(session: Session, caller: Caller, collection: str, names: Seque
     return found.generation
 
 
-def _own_metadata(caller: Caller, given: Mapping[str, str | list[str]]) -> dict[str, list[str]]:
+def own_metadata(caller: Caller, given: Mapping[str, str | list[str]]) -> dict[str, list[str]]:
     """Return metadata under which the caller may read what it adds.
 
     What comes with the request is stronger than what a document says of itself, so a document cannot say
@@ -153,6 +153,9 @@ def _write(path: Path, content: Content) -> None:
     with path.open("xb") as file:
         if isinstance(content, bytes):
             file.write(content)
+        elif isinstance(content, Path):
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, file)
         else:
             content.file.seek(0)
             shutil.copyfileobj(content.file, file)

@@ -1,7 +1,7 @@
 """What the service keeps: its database and the queue of jobs, opened when first used."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import anyio
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from assistant.core.home import Home
 from assistant.jobs.job_queue import JobQueue
 from assistant.jobs.news import News
+from assistant.service.uploads import Uploads
 from assistant.store.database import Database
 from assistant.store.keys import Keys
 
@@ -24,11 +25,15 @@ class Kept:
     Args:
         home: the data folder.
         news: takes word of every job that changed.
+        folders: name → path of folders that are told by their names only.
     """
 
-    def __init__(self, home: Home, news: News | None = None) -> None:
+    def __init__(
+        self, home: Home, news: News | None = None, folders: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
         self._news = news
+        self._folders = dict(folders or {})
         self._limiter = anyio.CapacityLimiter(CONCURRENT_SESSIONS)
         self._opening = threading.Lock()
         self._database: Database | None = None
@@ -45,6 +50,13 @@ class Kept:
     def queue(self) -> JobQueue:
         """The jobs."""
         return JobQueue(self.database, self.home, news=self._news)
+
+    def without_paths(self, text: str) -> str:
+        """Return a text, such as JSON, without the paths of the data folder and the named folders."""
+        text = Uploads(self.home).without_folder(text)
+        for name, path in sorted(self._folders.items(), key=lambda item: -len(item[1])):
+            text = text.replace(path, name)
+        return text.replace(f"{self.home.root}/", "").replace(str(self.home.root), "")
 
     def has_keys(self) -> bool:
         """Tell whether there ever was an API key; blocks."""

@@ -36,6 +36,12 @@ class RequestRefused(InputError):
         self.param = param
 
 
+class NotOffered(RequestRefused):
+    """The engine cannot do what a request asks for."""
+
+    slug = "not-offered"
+
+
 class NotReady(EngineUnavailable):
     """What answers is still being opened, or could not be opened.
 

@@ -49,10 +49,13 @@ async def answer_stream(
         if isinstance(first, PassagesFound):
             yield encode_event(reply.opening(first))
         async for event in rest:
-            if isinstance(event, AnswerText):
+            if isinstance(event, AnswerText) and not reply.has_format:
                 streamed.append(event.text)
                 yield encode_event(reply.text(event.text))
             elif isinstance(event, AnswerDone):
+                if late := reply.late_text(event.answer):
+                    streamed.append(late)
+                    yield encode_event(reply.text(late))
                 yield encode_event(reply.closing(event.answer, "".join(streamed)))
                 if include_usage:
                     yield encode_event(reply.usage(event.answer))

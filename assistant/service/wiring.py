@@ -6,6 +6,7 @@ import logging
 import shlex
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from typing import Protocol, TypeVar
 
@@ -24,6 +25,7 @@ OPENING = "still opening"
 REOPEN_SECONDS = 5.0
 FOLLOW_SECONDS = 1.0
 CONCURRENT_LOOKUPS = 8
+OTHER_RELEASES = 2
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +48,13 @@ class PipelineSource(Protocol):
 
     def open(self, collection: str) -> Pipeline:
         """Open a collection's pipeline.
+
+        Raises:
+            DeskmateError: it cannot be opened.
+        """
+
+    def open_release(self, collection: str, release: str) -> Pipeline:
+        """Open another release of a collection than the served one.
 
         Raises:
             DeskmateError: it cannot be opened.
@@ -79,6 +88,7 @@ class Service:
         self._lookups = anyio.CapacityLimiter(CONCURRENT_LOOKUPS)
         self._source = source
         self._open: dict[str, Pipeline] = {}
+        self._others: OrderedDict[str, Pipeline] = OrderedDict()
         self._stamps: dict[str, str] = {}
         self._refused: dict[str, tuple[str, float]] = {}
         self._opening = threading.Lock()
@@ -153,13 +163,19 @@ class Service:
             raise NotFoundError(f"no chunk {chunk_id[:64]!r}: it never was, or its document was deleted")
         return found
 
-    async def pipeline(self, collection: str) -> Pipeline:
+    async def pipeline(self, collection: str, release: str | None = None) -> Pipeline:
         """Return a collection's pipeline, opened if it was not.
+
+        Args:
+            collection: name.
+            release: another one than the served one.
 
         Raises:
             NotReady: the default collection is still being opened.
             DeskmateError: there is no such collection, or it cannot be opened.
         """
+        if release is not None:
+            return await self.run(lambda: self._open_other(collection, release))
         found = self._open.get(collection)
         if found is not None:
             return found
@@ -192,6 +208,15 @@ class Service:
                 self._open[collection] = self._source.open(collection)
                 self._stamps[collection] = stamp
             return self._open[collection]
+
+    def _open_other(self, collection: str, release: str) -> Pipeline:
+        """Open a release beside the served one; those asked for last stay open."""
+        with self._opening:
+            found = self._others.pop(release, None) or self._source.open_release(collection, release)
+            self._others[release] = found
+            while len(self._others) > OTHER_RELEASES:
+                self._others.popitem(last=False)
+            return found
 
     async def _follow(self) -> None:
         """Switch to what was promoted since, without stopping any answer under way."""

@@ -15,13 +15,29 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from assistant.core.errors import DatabaseAway, DeskmateError, InputError, ResourceError
-from assistant.store import release_tables, removal_tables, service_tables, session_tables, webhook_tables
+from assistant.store import (
+    curated_tables,
+    release_tables,
+    removal_tables,
+    service_tables,
+    session_tables,
+    upload_tables,
+    webhook_tables,
+)
 from assistant.store.migrations import create, downgrade, schema_version, take_lock, upgrade
 from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
 
 BUSY_TIMEOUT_SECONDS = 30
 # their import declares tables on the same base
-_TABLES = (release_tables, removal_tables, service_tables, session_tables, webhook_tables)
+_TABLES = (
+    curated_tables,
+    release_tables,
+    removal_tables,
+    service_tables,
+    session_tables,
+    upload_tables,
+    webhook_tables,
+)
 _LITTLE_BYTES = 16 << 20
 _AWAY = ("57P01", "57P02", "57P03", "08")  # SQLSTATE: shut down, crashed, starting, no connection
 

@@ -128,6 +128,11 @@ class Releases:
             )
         return _release(rows[0])
 
+    def get(self, release_id: str) -> Release | None:
+        """Return a release of any collection by its whole id, None if there is none."""
+        row = self._session.get(ReleaseRow, release_id)
+        return _release(row) if row else None
+
     def of(self, collection: str) -> list[Release]:
         """Return a collection's releases, newest first."""
         query = select(ReleaseRow).where(ReleaseRow.collection == collection)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from assistant.answering.formats import check_schema
 from assistant.core.errors import InputError
-from eval.schema_metrics import check_schema, is_schema_valid
+from eval.schema_metrics import is_schema_valid
 
 SCHEMA: dict[str, object] = {
     "type": "object",

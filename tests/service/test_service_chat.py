@@ -317,7 +317,7 @@ async def test_a_model_is_a_collection_and_an_arm(
         ({"messages": [{"role": "user", "content": "  "}]}, 400, None, "bad_input"),
         ({"messages": [{"role": "robot", "content": "Hi"}]}, 400, "messages[0].role", None),
         (
-            {"messages": [{"role": "tool", "content": "x"}, {"role": "user", "content": "y"}]},
+            {"messages": [{"role": "function", "content": "x"}, {"role": "user", "content": "y"}]},
             400,
             "messages.0.role",
             "bad_input",

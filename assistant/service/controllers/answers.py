@@ -10,7 +10,7 @@ from assistant.answering.events import Question
 from assistant.answering.pipeline import GenerationOptions
 from assistant.core.access import Caller
 from assistant.service.asking import Ask, Desk, finish
-from assistant.service.controllers.chat import event_stream, unless_disconnected
+from assistant.service.controllers.chat import event_stream, first_event, unless_disconnected
 from assistant.service.kept import Kept
 from assistant.service.lineage import example_ids
 from assistant.service.native_stream import native_stream
@@ -67,7 +67,7 @@ class AnswersController(Controller):
             answer = await unless_disconnected(finish(events), request)
             reply = AnswerReply.from_answer(answer, asked.collection, asked.conversation_id)
             return Response(reply, status_code=201, headers={"Location": f"/v1/answers/{answer.id}"})
-        first = await anext(events)
+        first = await unless_disconnected(first_event(events), request)
         body = native_stream(first, events, asked)
         return event_stream(body, events)
 

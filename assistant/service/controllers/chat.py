@@ -3,26 +3,30 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from litestar import Controller, Response, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
-from litestar.params import JSONBody
+from litestar.params import HeaderParameter, JSONBody
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
+from sqlalchemy.orm import Session
 
 from assistant.answering.events import AnswerEvent
 from assistant.core.access import Caller
-from assistant.core.errors import EngineError
+from assistant.core.errors import EngineError, NotFoundError
 from assistant.service.asking import Ask, Desk, finish
-from assistant.service.chat import Reply, read_model, to_options, to_question
+from assistant.service.chat import Reply
+from assistant.service.chat_requests import ModelNamed, read_model, to_options, to_question
+from assistant.service.kept import Kept
 from assistant.service.problems import OPENAI_HANDLERS, AnyRequest, openai_responses
-from assistant.service.schemas import ChatChunk, ChatCompletion, ChatRequest
+from assistant.service.schemas_chat import ChatChunk, ChatCompletion, ChatRequest
 from assistant.service.sse import answer_stream
 from assistant.service.wiring import Service
+from assistant.store.releases import Releases
 
 T = TypeVar("T")
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -78,34 +82,65 @@ class ChatController(Controller):
         request: AnyRequest,
         service: NamedDependency[Service],
         desk: NamedDependency[Desk],
+        kept: NamedDependency[Kept],
         caller: NamedDependency[Caller],
+        is_strict: Annotated[bool, HeaderParameter(name="X-Deskmate-Strict")] = False,  # noqa: FBT002
     ) -> Response[ChatCompletion] | Stream:
         """Answer the last message."""
-        asked = _read(data, service)
-        reply = _reply(data, asked, str(request.base_url))
+        asked = await _read(data, service, kept, caller)
+        reply = _reply(data, asked, str(request.base_url), is_strict=is_strict or data.strict)
         events = await desk.ask(caller, asked)
         if not data.stream:
             answer = await unless_disconnected(finish(events), request)
             return Response(reply.whole(answer))
-        first = await anext(events)
+        first = await unless_disconnected(first_event(events), request)
         include_usage = bool(data.stream_options and data.stream_options.include_usage)
         body = answer_stream(first, events, reply, include_usage=include_usage)
         return event_stream(body, events)
 
 
-def _read(data: ChatRequest, service: Service) -> Ask:
-    collection, arm = read_model(data.model, service.default_collection)
+async def _read(data: ChatRequest, service: Service, kept: Kept, caller: Caller) -> Ask:
+    named = read_model(data.model, service.default_collection)
+    collection, release = await kept.read(lambda session: _served(session, named, caller))
     return Ask(
         collection=collection,
-        arm=arm,
+        release=release,
+        arm=named.arm,
         question=to_question(data, service.settings.answer.history_turns),
         options=to_options(data, service.settings.engine.max_new_tokens),
     )
 
 
-def _reply(data: ChatRequest, asked: Ask, page_url: str) -> Reply:
+def _served(session: Session, named: ModelNamed, caller: Caller) -> tuple[str, str | None]:
+    """Return the collection and the release that are asked; no release is the served one.
+
+    Raises:
+        NotFoundError: there is no such release for the caller; one that nothing proved is for owners only.
+    """
+    if named.release is None:
+        return named.collection or "", None
+    releases = Releases(session)
+    missing = NotFoundError(f"no release {named.release[:64]!r}")
+    found = releases.get(named.release)
+    if found is None or named.collection not in {None, found.content.collection}:
+        raise missing
+    is_proven = found.state in {"active", "superseded"}
+    if not caller.reads(found.content.collection) or not (is_proven or caller.may("manage")):
+        raise missing
+    if found.state == "retired":
+        raise NotFoundError(f"release {found.id} was retired")
+    return found.content.collection, None if found.state == "active" else found.id
+
+
+def _reply(data: ChatRequest, asked: Ask, page_url: str, *, is_strict: bool) -> Reply:
     include_usage = bool(data.stream_options and data.stream_options.include_usage)
-    return Reply(data.model or asked.collection, asked.options, page_url, include_usage=include_usage)
+    return Reply(
+        data.model or asked.collection,
+        asked.options,
+        page_url,
+        include_usage=include_usage,
+        is_strict=is_strict,
+    )
 
 
 def event_stream(body: AsyncGenerator[bytes, None], events: AsyncGenerator[AnswerEvent, None]) -> Stream:
@@ -118,6 +153,21 @@ def event_stream(body: AsyncGenerator[bytes, None], events: AsyncGenerator[Answe
         # next garbage collection
         background=BackgroundTask(_close, body, events),
     )
+
+
+async def first_event(events: AsyncGenerator[AnswerEvent, None]) -> AnswerEvent:
+    """Return the first event; cancelled while it waits, it gives its place in the queue back.
+
+    Raises:
+        EngineError: there is none.
+    """
+    try:
+        return await anext(events)
+    except StopAsyncIteration as error:
+        raise EngineError("the answer ended before it began") from error
+    except BaseException:
+        await events.aclose()
+        raise
 
 
 async def _close(*generators: AsyncGenerator[Any, None]) -> None:

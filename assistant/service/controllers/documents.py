@@ -18,6 +18,7 @@ from assistant.service.intake import MOST_FILES, Content, queue_documents, read_
 from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from assistant.service.problems import AnyRequest, RequestRefused, problem_responses
+from assistant.service.queued import QUEUED, accept_job
 from assistant.service.schemas_documents import (
     DocumentList,
     DocumentShown,
@@ -28,15 +29,16 @@ from assistant.service.schemas_documents import (
 from assistant.service.uploads import Uploads, check_name
 from assistant.service.wiring import Service
 from assistant.store.chunks import Chunks
-from assistant.store.documents import Documents
+from assistant.store.documents import Documents, Version
 from assistant.store.history import History
 from assistant.store.reading import FoundDocument, Reading
 from indexing.removal import remove_document
 
 _ID = "doc-"
 _MOST_DIGITS = 18
-VersionNumber = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
-_QUEUED = "Queued for a worker; `Location` names the job. What came with the same name becomes a new version."
+_MOST_VERSIONS = 2**31 - 1
+VersionNumber = Annotated[int | None, QueryParameter(ge=1, le=_MOST_VERSIONS)]
+_QUEUED = f"{QUEUED} What came with the same name becomes a new version."
 
 
 @dataclass
@@ -167,6 +169,36 @@ class DocumentsController(Controller):
 
         return VersionList(data=tuple(await kept.read(read)))
 
+    @post(
+        "/{document_id:str}/versions/{number:int}/restore",
+        operation_id="restoreVersion",
+        summary="Let an older version answer again",
+        description=f"{QUEUED} It answers until the document's file changes again. With `If-Match` only as "
+        "the document was seen.",
+        status_code=202,
+        responses=problem_responses(400, 401, 403, 404, 409, 412, 413, 422, 429, 500),
+        opt={"needs": "manage", "idempotent": True, "audited": True},
+    )
+    async def restore(
+        self,
+        document_id: FromPath[str],
+        number: FromPath[int],
+        request: AnyRequest,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+    ) -> Response[JobShown]:
+        """Queue it."""
+
+        def read(session: Session) -> FoundDocument:
+            found = _find(session, caller, document_id)
+            check_match(request, DocumentShown.from_found(found))
+            _version(session, caller, found, number)
+            return found
+
+        found = await kept.read(read)
+        arguments = {"document": found.version.document, "version": number}
+        return await accept_job(kept, caller, "index.restore", found.collection, arguments)
+
     @get(
         "/{document_id:str}/text",
         operation_id="getDocumentText",
@@ -186,14 +218,7 @@ class DocumentsController(Controller):
 
         def read(session: Session) -> str:
             found = _find(session, caller, document_id)
-            chosen = found.version
-            if version is not None:
-                collection = Documents(session).find_collection(found.collection)
-                if collection is None:
-                    raise NotFoundError(f"no collection {found.collection!r}")
-                chosen = History(session, collection).version(found.version.document, version)
-            if not readable(caller, chosen.metadata):
-                raise NotFoundError(f"document {document_id[:64]!r} has no version {version}")
+            chosen = found.version if version is None else _version(session, caller, found, version)
             return "\n\n".join(chunk.text for chunk in Chunks(session).of(chosen.id))
 
         headers = {"Content-Disposition": f'attachment; filename="{document_id[:40]}.txt"'}
@@ -247,6 +272,22 @@ def _find(session: Session, caller: Caller, document_id: str) -> FoundDocument:
     if found is None or not caller.reads(found.collection) or not readable(caller, found.version.metadata):
         raise NotFoundError(f"no document {document_id[:64]!r}")
     return found
+
+
+def _version(session: Session, caller: Caller, found: FoundDocument, number: int) -> Version:
+    """Return a kept version of a document.
+
+    Raises:
+        NotFoundError: there is none for the caller.
+    """
+    missing = NotFoundError(f"document doc-{found.number} has no kept version {number}")
+    collection = Documents(session).find_collection(found.collection)
+    if collection is None or not 1 <= number <= _MOST_VERSIONS:
+        raise missing
+    chosen = History(session, collection).version(found.version.document, number)
+    if not readable(caller, chosen.metadata):
+        raise missing
+    return chosen
 
 
 def _collection_id(session: Session, found: FoundDocument) -> int:

@@ -23,7 +23,6 @@ from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number
 from assistant.service.problems import problem_responses, to_problem
 from assistant.service.refusals import Conflict
 from assistant.service.schemas_documents import JobList, JobShown
-from assistant.service.uploads import Uploads
 
 HEARTBEAT_SECONDS = 15.0
 _STREAM = ResponseSpec(
@@ -85,7 +84,7 @@ class JobsController(Controller):
         self, job_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
     ) -> JobShown:
         """Show its stages, what came out of it or went wrong."""
-        return await kept.run(lambda: show_job(kept, _find(kept, caller, job_id)))
+        return await kept.run(lambda: show_job(kept, find_job(kept, caller, job_id)))
 
     @get(
         "/{job_id:str}/events",
@@ -101,7 +100,7 @@ class JobsController(Controller):
         job_news: NamedDependency[JobNews],
     ) -> Stream:
         """Send its progress until it ends."""
-        first = await kept.run(lambda: show_job(kept, _find(kept, caller, job_id)))
+        first = await kept.run(lambda: show_job(kept, find_job(kept, caller, job_id)))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return Stream(_events(kept, job_news, first), media_type="text/event-stream", headers=headers)
 
@@ -139,12 +138,17 @@ def show_job(kept: Kept, job: Job) -> JobShown:
     """Return what of a job may be shown: no path of this machine is in it; blocks."""
     names = [name for name in JobShown.__struct_fields__ if name != "has_worker"]
     values = {name: msgspec.to_builtins(getattr(job, name)) for name in names}
-    text = Uploads(kept.home).without_folder(msgspec.json.encode(values).decode())
+    text = kept.without_paths(msgspec.json.encode(values).decode())
     plain = msgspec.json.decode(text, type=dict[str, object])
     return msgspec.convert(plain | {"has_worker": kept.queue.presence.has_worker()}, JobShown)
 
 
-def _find(kept: Kept, caller: Caller, job_id: str) -> Job:
+def find_job(kept: Kept, caller: Caller, job_id: str) -> Job:
+    """Return a job that exists for the caller; blocks.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     kept.queue.free_lost()
     found = kept.queue.get(job_id)
     with kept.database.read() as session:
@@ -155,7 +159,7 @@ def _find(kept: Kept, caller: Caller, job_id: str) -> Job:
 
 
 def _steer(kept: Kept, caller: Caller, job_id: str, verb: str) -> Response[JobShown]:
-    _find(kept, caller, job_id)
+    find_job(kept, caller, job_id)
     try:
         job = kept.queue.cancel(job_id) if verb == "cancel" else kept.queue.retry(job_id)
     except InputError as error:

@@ -1,0 +1,213 @@
+"""Answers in a format that was asked for: JSON that fits a schema, or a refusal, never something else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Set
+from typing import Any
+
+import msgspec
+
+from assistant.answering.abstention import is_abstention
+from assistant.answering.citations import cite, is_grounded
+from assistant.core.errors import EngineError, InputError
+from assistant.core.language import Language
+from assistant.core.prompts import not_covered, render
+from assistant.core.records import Answer, Citation, Message, Passage, Usage
+from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
+
+ANY_OBJECT: dict[str, Any] = {"type": "object"}
+LARGEST_SCHEMA = 64 << 10
+_LONGEST_PATTERN = 200
+# a repeated group is what makes a search through a text take for ever
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_FENCE = re.compile(r"^```(?:json)?\s*\n(.*?)\n?```$", re.DOTALL)
+_REASON_CHARACTERS = 300
+_LONGEST_LABEL = 40
+_SENTENCE = re.compile(r"\w[.。！？!?](?:\s|$)|\[\d|[。！？]")
+
+
+class FormatNotKept(EngineError):
+    """The engine did not write what fits the format that was asked for, not even when asked again."""
+
+    slug = "format-not-kept"
+
+
+def check_schema(schema: Mapping[str, object]) -> None:
+    """Check that a schema is one, and that checking with it is safe.
+
+    Raises:
+        InputError: it breaks the rules of JSON Schema, points outside itself, is too large, or holds a
+            pattern that could take for ever.
+    """
+    import jsonschema
+
+    try:
+        size = len(msgspec.json.encode(schema))
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise InputError(f"not a JSON Schema: {error.message}") from error
+    except (RecursionError, TypeError) as error:
+        raise InputError("not a JSON Schema: it is too deep") from error
+    if size > LARGEST_SCHEMA:
+        raise InputError(f"the JSON Schema has {size} bytes, at most {LARGEST_SCHEMA} are read")
+    for node in _nodes(schema):
+        reference = node.get("$ref") or node.get("$dynamicRef")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            raise InputError(f"a JSON Schema may only point into itself, got $ref {reference!r}")
+        many = node.get("patternProperties")
+        patterns = [node.get("pattern"), *(many if isinstance(many, Mapping) else ())]
+        for pattern in patterns:
+            if isinstance(pattern, str) and (
+                len(pattern) > _LONGEST_PATTERN or _REPEATED_GROUP.search(pattern)
+            ):
+                raise InputError(
+                    f"pattern {pattern[:40]!r} is too long or repeats a group, which can take for ever"
+                )
+
+
+def instruct(schema: Mapping[str, object], language: Language) -> Message:
+    """Return the instruction to write JSON that fits a schema."""
+    text = msgspec.json.encode(schema).decode()
+    return Message(role="system", content=render("json_answer", language, schema=text))
+
+
+def write_formed(
+    engine: Engine, request: GenerationRequest, schema: Mapping[str, object], language: Language
+) -> Completion:
+    """Return what the engine writes once it fits a schema: constrained where it can be, else asked again.
+
+    Args:
+        engine: what generates.
+        request: whose messages hold the instruction.
+        schema: JSON Schema.
+        language: of the instruction to write it again.
+
+    Raises:
+        FormatNotKept: it does not fit, not even when asked again, or is cut off.
+        EngineError: generation failed.
+    """
+    if "json_schema" in engine.offers:
+        request = msgspec.structs.replace(request, json_schema=dict(schema))
+    first = _collect(engine, request)
+    text, reason = read_formed(first.text, schema)
+    if not reason:
+        return msgspec.structs.replace(first, text=text)
+    if first.finish_reason == "length":
+        raise FormatNotKept(f"the JSON was cut off at {request.max_new_tokens} tokens; allow more of them")
+    again = (
+        Message(role="assistant", content=first.text),
+        Message(role="user", content=render("json_again", language, reason=reason)),
+    )
+    second = _collect(engine, msgspec.structs.replace(request, messages=(*request.messages, *again)))
+    text, reason = read_formed(second.text, schema)
+    if reason:
+        raise FormatNotKept(f"the engine wrote no JSON that fits the schema: {reason}")
+    usage = Usage(
+        prompt_tokens=first.usage.prompt_tokens + second.usage.prompt_tokens,
+        completion_tokens=first.usage.completion_tokens + second.usage.completion_tokens,
+    )
+    return msgspec.structs.replace(second, text=text, usage=usage)
+
+
+def read_formed(text: str, schema: Mapping[str, object]) -> tuple[str, str]:
+    """Return a text's JSON, without what stands around it, and why it does not fit; empty where it does."""
+    import jsonschema
+    from referencing import Registry
+
+    kind = jsonschema.validators.validator_for(schema)
+    check = kind(schema, registry=Registry())  # without one, a $ref would be fetched
+    reason = "it is no JSON"
+    for candidate in _candidates(text.strip()):
+        try:
+            value = json.loads(candidate, parse_constant=_refuse_constant)
+            error = jsonschema.exceptions.best_match(check.iter_errors(value))
+        except (ValueError, RecursionError):
+            continue
+        if error is None:
+            return candidate, ""
+        reason = f"{error.json_path}: {error.message}"[:_REASON_CHARACTERS]
+    return text, reason
+
+
+def finish_formed(answer: Answer, schema: Mapping[str, object]) -> Answer:
+    """Return an answer in JSON checked against its passages; one that is made up is a refusal in words.
+
+    Only strings that say something are checked and marked: an enumerated value stands on no passage.
+    """
+    if answer.arm not in {"rag", "rag+ft"}:
+        return answer
+    said = {value for value in _strings(json.loads(answer.text)) if _says_something(value)}
+    declines = any(is_abstention(value, answer.language) for value in said)
+    if declines or (said and not is_grounded("\n".join(sorted(said)), answer.passages)):
+        return msgspec.structs.replace(answer, text=not_covered(answer.language), abstained=True)
+    marked, citations = _cite(answer.text, said, answer.passages)
+    fits = not read_formed(marked, schema)[1]
+    return msgspec.structs.replace(answer, text=marked if fits else answer.text, citations=citations)
+
+
+def _cite(text: str, said: Set[str], passages: tuple[Passage, ...]) -> tuple[str, tuple[Citation, ...]]:
+    """Check the ``[n]`` marks inside strings as ``cite`` does; the JSON around them stays."""
+    found: dict[int, Citation] = {}
+
+    def checked(value: Any) -> Any:
+        if isinstance(value, str) and value in said:
+            marked, citations = cite(value, passages)
+            found.update({row.number: row for row in citations})
+            return marked
+        if isinstance(value, dict):
+            return {key: checked(child) for key, child in value.items()}
+        return [checked(child) for child in value] if isinstance(value, list) else value
+
+    value = checked(json.loads(text))
+    return json.dumps(value, ensure_ascii=False), tuple(found[number] for number in sorted(found))
+
+
+def _says_something(value: str) -> bool:
+    return len(value) > _LONGEST_LABEL or bool(_SENTENCE.search(value))
+
+
+def _candidates(text: str) -> list[str]:
+    """Return what may be the JSON of a text: all of it, what is fenced, what stands between brackets."""
+    found = [text]
+    fenced = _FENCE.match(text)
+    if fenced:
+        found.append(fenced[1].strip())
+    for opening, closing in ("{}", "[]"):
+        start, end = text.find(opening), text.rfind(closing)
+        if 0 <= start < end:
+            found.append(text[start : end + 1])
+    return found
+
+
+def _collect(engine: Engine, request: GenerationRequest) -> Completion:
+    """Stream, so that closing the caller's stream can end it, and return the whole."""
+    pieces: list[str] = []
+    events = engine.stream(request)
+    try:
+        for event in events:
+            if isinstance(event, TextDelta):
+                pieces.append(event.text)
+            elif isinstance(event, StreamEnd):
+                return Completion(text="".join(pieces), finish_reason=event.finish_reason, usage=event.usage)
+    finally:
+        events.close()
+    raise EngineError("the answer ended before it was finished")
+
+
+def _nodes(value: object) -> list[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        return [value, *(node for child in value.values() for node in _nodes(child))]
+    return [node for child in value for node in _nodes(child)] if isinstance(value, list | tuple) else []
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for child in children for text in _strings(child)]
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
