@@ -9,10 +9,10 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo serve test slow lint check fix bench bench-index bench-peers clean
+.PHONY: help setup demo serve test slow lint check fix bench bench-index bench-service bench-peers clean
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,13 @@ bench-index: setup ## Speed and memory of an index beside their limits: building
 	$(BIN)/python -m indexing.bench swaps --chunks 10000
 	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype bfloat16
 	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype float32
+
+# SOAK=30 watches the memory for so many minutes instead; EMBEDDER=multilingual-e5-small needs prepared models
+SOAK :=
+EMBEDDER := hashing
+bench-service: setup ## 200 streams at once beside the engine alone, indexing meanwhile; SOAK=30: memory
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[load]"
+	$(BIN)/python -m assistant.service.bench --embedder $(EMBEDDER) $(if $(SOAK),--soak $(SOAK) --users 50)
 
 # FOLDER of .md and .txt files and a FILE of questions; an environment of its own, because the libraries pin much
 PEERS := .venv-peers

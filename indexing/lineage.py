@@ -28,6 +28,7 @@ class Lineage:
     Attributes:
         is_ours: all kept snapshots were made from this database's state, or an earlier one of it. One that
             cannot be read may be anybody's.
+        own_names: of the kept snapshots that were.
     """
 
     def __init__(self, folder: Path, database: Database, collection: Collection) -> None:
@@ -35,9 +36,10 @@ class Lineage:
         self._name = f"snapshot_marks:{collection.id}"
         with database.read() as session:
             known = (Meta(session).get(self._name) or "").split()
-        held = [_mark(snapshot, folder.name) for snapshot in snapshot_folders(folder)]
-        self._marks = [mark for mark in known if mark in held]
-        self.is_ours = all(mark in known for mark in held)
+        held = {snapshot.name: _mark(snapshot, folder.name) for snapshot in snapshot_folders(folder)}
+        self._marks = [mark for mark in known if mark in held.values()]
+        self.own_names = frozenset(name for name, mark in held.items() if mark in known)
+        self.is_ours = len(self.own_names) == len(held)
 
     def new_mark(self) -> str:
         """Return the mark of the next snapshot, which the database knows from now on."""

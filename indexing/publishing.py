@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +45,13 @@ from indexing.snapshots import (
     new_snapshot,
     open_current,
     publish,
+    released_names,
     set_released,
     switching_lock,
     verify,
 )
 from indexing.table_rows import embed_chunks
-from indexing.tombstones import Numbers, difference, write_removed
+from indexing.tombstones import Numbers, difference, read_removed, write_removed
 
 _EMBEDDED_AT_ONCE = 512
 _VECTORS_AT_ONCE = 4096
@@ -162,14 +163,24 @@ class Publisher:
             if served is not None and not served.is_worth_keeping(live):
                 served = None
             embedded_count = self._embed(live if served is None else difference(live, served.numbers[BASE]))
-            # numbers in snapshots that are not ours mean other texts: none of them is kept
+            # numbers in snapshots that are not ours mean other texts: none of those is kept
             with self._database.read() as session:
                 state = _State(session, collection)
                 if not is_ours:
-                    set_released(self._folder, ())
+                    self._let_go(lineage)
                 self._write(collection, state, served, lineage, self._kept if is_ours else 1)
             self._forget_tombstones(collection, state.live, is_ours=is_ours)
         return self._counts(collection, embedded_count)
+
+    def _let_go(self, lineage: Lineage) -> None:
+        """Let snapshots of other databases be pruned that a release was served from; ours stay for it."""
+        with switching_lock(self._folder):
+            try:
+                read_removed(self._folder)
+                kept = released_names(self._folder) & lineage.own_names
+            except IndexBroken:  # what they hide is not known any more
+                kept = set()
+            set_released(self._folder, kept)
 
     def _mend_tombstones(self, collection: Collection, lineage: Lineage) -> tuple[bool, bool]:
         """Show what the database still has; tell whether snapshots are ours, and any was hidden."""
@@ -182,7 +193,7 @@ class Publisher:
             return False, False
 
     def _forget_tombstones(self, collection: Collection, written: Numbers, *, is_ours: bool) -> None:
-        """Forget what no snapshot holds any more; of snapshots that are not ours none is kept.
+        """Forget what no snapshot holds any more.
 
         Args:
             collection: as stored.
@@ -194,7 +205,13 @@ class Publisher:
                 forget_removed(self._folder)
                 return
             with self._database.read() as session:
-                write_removed(self._folder, difference(written, _live(session, collection)))
+                live = _live(session, collection)
+            hidden = difference(written, live)
+            with suppress(IndexBroken):  # else our own snapshots were let go of
+                show_again(self._folder, live)
+                forget_removed(self._folder)
+                hidden = np.union1d(hidden, read_removed(self._folder))
+            write_removed(self._folder, hidden)
 
     def _counts(self, collection: Collection, embedded_count: int) -> Published:
         with self._database.read() as session:

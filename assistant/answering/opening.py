@@ -30,11 +30,13 @@ class Resources:
     Args:
         home: the data folder.
         settings: all settings.
+        engine: that generates; the one that the settings name if absent.
     """
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, settings: Settings, engine: Engine | None = None) -> None:
         self.home = home
         self.settings = settings
+        self._given_engine = engine
         self._opening = threading.RLock()
         self._embedders = Embedders(settings, home)
 
@@ -52,7 +54,7 @@ class Resources:
     def engine(self) -> Engine:
         """What generates text."""
         with self._opening:
-            return load_engine(self.settings, self.home)
+            return self._given_engine or load_engine(self.settings, self.home)
 
     def searcher(self, collection: str) -> Searcher:
         """Open a collection's index.
@@ -125,20 +127,27 @@ class Resources:
 
     def released(self, release: Release) -> Pipeline:
         """Open a release; errors as in ``pipeline``."""
-        content = release.content
-        with self.database.read() as session:
-            adapter = Adapters(session).find(content.adapter) if content.adapter else None
-        folder = self.home.collection(content.collection)
-        check_release(release, folder, adapter)
-        settings = release_settings(self.settings, content)
-        searcher = Searcher.open(content.collection, self.home, settings, self.embedder, content.snapshot)
+        settings, searcher, adapter = self._parts(release)
         return Pipeline(
             engine=self._engine_with(adapter),
             searcher=searcher,
             settings=settings,
-            adapter=content.adapter,
+            adapter=release.content.adapter,
             release=release.id,
         )
+
+    def check(self, release: Release) -> None:
+        """Hold a release to all that it is served from but the weights; errors as in ``pipeline``."""
+        self._parts(release)
+
+    def _parts(self, release: Release) -> tuple[Settings, Searcher, Adapter | None]:
+        content = release.content
+        with self.database.read() as session:
+            adapter = Adapters(session).find(content.adapter) if content.adapter else None
+        check_release(release, self.home.collection(content.collection), adapter)
+        settings = release_settings(self.settings, content)
+        searcher = Searcher.open(content.collection, self.home, settings, self.embedder, content.snapshot)
+        return settings, searcher, adapter
 
     def _engine_with(self, adapter: Adapter | None) -> Engine:
         with self._opening:

@@ -189,15 +189,12 @@ def promote_job(context: Context, job: Job) -> Outcome:
 @pass_context
 def rollback(context: Context, name: str | None, collection: str, *, as_json: bool) -> None:
     """Serve the release before again, or RELEASE; it was proven when it was promoted."""
-    from assistant.answering.releases import check_release
-
     before = _active(context, collection)
     with context.resources.database.read() as session:
         releases = Releases(session)
         found = releases.find(name, collection) if name else releases.previous(collection)
-        adapter = Adapters(session).find(found.content.adapter) if found.content.adapter else None
-    check_release(found, context.home.collection(collection), adapter)
-    _switch(context, found, "rollback", before, "files: whole")
+    context.resources.check(found)  # without the weights: a rollback is quick
+    _switch(context, found, "rollback", before, "files and settings: whole")
     if as_json:
         print_json({"release": found.id, "before": before})
     else:

@@ -9,7 +9,6 @@ import socket
 
 import click
 import msgspec
-import uvicorn
 
 from assistant.cli.context import Context, pass_context
 from assistant.core.errors import InputError, NotFoundError, ResourceError
@@ -17,22 +16,9 @@ from assistant.core.settings import ServiceSettings
 from assistant.service.app import create_app
 from assistant.service.home_pipelines import HomePipelines
 from assistant.service.logs import set_up_logs
+from assistant.service.running import TellingServer, server_config
 
 _PORTS_TRIED = 50
-_GRACE_SECONDS = 3
-
-
-class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
-
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
-        super().__init__(config)
-        self._url = url
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen."""
-        await super().startup(sockets)
-        click.echo(f"Deskmate answers at {self._url} (API: {self._url}/docs); Ctrl-C stops it")
 
 
 @click.command()
@@ -52,17 +38,11 @@ def serve(context: Context, host: str | None, port: int | None, collection: str 
     _check_collection(source, service.collection)
     with contextlib.closing(_listen(service)) as listening:
         set_up_logs()
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
+        url = _url(service.host, listening)
+        told = f"Deskmate answers at {url} (API: {url}/docs); Ctrl-C stops it"
         # uvicorn has closed everything when it hands Ctrl-C on
         with contextlib.suppress(KeyboardInterrupt):
-            _Server(config, _url(service.host, listening)).run(sockets=[listening])
+            TellingServer(server_config(app), told).run(sockets=[listening])
     click.echo("stopped")
 
 

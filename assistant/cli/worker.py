@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -44,9 +45,15 @@ def worker(context: Context, *, once: bool) -> None:
     """Run queued jobs, one at a time, until Ctrl-C; start several to run several collections at once.
 
     A job whose worker was killed is taken up again by the next one. Ctrl-C or SIGTERM gives the running job
-    back at its next step; a second Ctrl-C ends at once.
+    back at its next step; a second Ctrl-C ends at once. It gives way to a service on the same machine
+    ([jobs] niceness).
     """
-    with open_queue(context) as queue, queue.presence.enter() as name, _stop_on_signals() as stop:
+    with (
+        open_queue(context) as queue,
+        queue.presence.enter() as name,
+        _stop_on_signals() as stop,
+        _giving_way(context.settings.jobs.niceness),
+    ):
         _say(context, f"{name} {'works off the queue' if once else 'waits for jobs; Ctrl-C stops it'}")
         while not stop.is_set():
             try:
@@ -93,6 +100,18 @@ def _function(kind: str) -> JobFunction:
     module, attribute = target.split(":")
     function: JobFunction = getattr(importlib.import_module(module), attribute)
     return function
+
+
+@contextmanager
+def _giving_way(niceness: int) -> Iterator[None]:
+    """Let every other process have the processor first."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(before, niceness))
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # only root may take it back
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 @contextmanager

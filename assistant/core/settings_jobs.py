@@ -16,7 +16,9 @@ class JobsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         kept: ended jobs that are kept, the newest ones.
         kept_days: days that an ended job is kept at most.
+        niceness: of a worker's process, 0 to 19: how far it gives way to the service on the same machine.
     """
 
     kept: Count = 500
     kept_days: Count = 30
+    niceness: Annotated[int, Meta(ge=0, le=19)] = 15

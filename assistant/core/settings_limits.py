@@ -21,6 +21,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         resumable_mebibytes: largest file that comes in pieces.
         upload_hours: how long an unfinished one is kept.
         conversation_turns: turns of one conversation; then a new one is to be begun.
+        slow_seconds: that a client may send no more of a request, or take no more of an answer.
         idempotency_hours: how long the answer to an ``Idempotency-Key`` is kept.
     """
 
@@ -30,4 +31,5 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     resumable_mebibytes: Count = 1024
     upload_hours: Count = 24
     conversation_turns: Count = 500
+    slow_seconds: Annotated[float, Meta(gt=0)] = 30.0
     idempotency_hours: Count = 24

@@ -45,9 +45,10 @@ class ScriptedEngine:
     Args:
         rules: pairs of a regular expression and an answer; the first that is found in the last user
             message, or in the whole prompt, decides.
-        token_seconds: time that each token takes.
+        token_seconds: time that each token takes; a reader that is late finds its tokens made.
         window_tokens: longest prompt.
         offers: what it can do beside writing text; a rule's answer ``call: NAME {…}`` asks for a tool.
+        least_tokens: quote further sentences until an answer is that long.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class ScriptedEngine:
         token_seconds: float = 0.0,
         window_tokens: int = 32768,
         offers: frozenset[Offer] = frozenset(),
+        least_tokens: int = 0,
     ) -> None:
         self._rules = [(re.compile(pattern), answer) for pattern, answer in rules]
         self._token_seconds = token_seconds
         self._window_tokens = window_tokens
         self._offers = offers
+        self._least_tokens = least_tokens
         self._sources: dict[str, str] = {}
         self._is_closed = False
 
@@ -134,13 +137,14 @@ class ScriptedEngine:
             usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=self.count_tokens(answer))
             yield StreamEnd(finish_reason="tool_calls", usage=usage, tool_calls=(call,))
             return
+        begun = time.monotonic()
         for token in _TOKEN.findall(answer):
             if self._is_closed or count == request.max_new_tokens:
                 reason = "cancelled" if self._is_closed else "length"
                 break
-            if self._token_seconds:
-                time.sleep(self._token_seconds)
             count += 1
+            if self._token_seconds:
+                time.sleep(max(0.0, begun + count * self._token_seconds - time.monotonic()))
             if shown := stop.feed(token):
                 yield TextDelta(text=shown)
             if stop.is_stopped:
@@ -161,7 +165,18 @@ class ScriptedEngine:
         language = detect_language(question)
         if not passages:
             return _UNKNOWN[language]
-        return _best_sentence(question, passages) or not_covered(language)
+        best = _best_sentence(question, passages)
+        return self._lengthened(best, passages) if best else not_covered(language)
+
+    def _lengthened(self, answer: str, passages: dict[int, str]) -> str:
+        """Return an answer with further sentences of the passages behind it, as long as it must be."""
+        for number, passage in passages.items():
+            for match in _SENTENCE.finditer(passage):
+                if self.count_tokens(answer) >= self._least_tokens:
+                    return answer
+                if sentence := match.group().strip():
+                    answer = f"{answer} {sentence} [{number}]"
+        return answer
 
 
 def split_context(text: str) -> dict[int, str]:

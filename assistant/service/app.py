@@ -52,9 +52,11 @@ from assistant.service.limits import Buckets, Limits, Rates
 from assistant.service.mcp_tools import McpTools, has_mcp, make_mcp
 from assistant.service.metrics import Measuring, Metrics
 from assistant.service.oidc import SECRET, Provider
+from assistant.service.patience import Patience
 from assistant.service.problems import PROBLEM_HANDLERS
 from assistant.service.request_ids import RequestIds, answer_with_id
 from assistant.service.shared_limits import make_rates
+from assistant.service.strict_json import StrictRequest
 from assistant.service.traces import make_traces
 from assistant.service.webhook_sending import WebhookSender
 from assistant.service.wiring import PipelineSource, Service, in_background
@@ -134,9 +136,11 @@ def create_app(
             Measuring(metrics),
             RequestIds(),
             *([traces] if traces else []),
+            Patience(settings.limits.slow_seconds),
             *([LocalHosts()] if is_loopback(settings.service.host) else []),
         ],
         before_send=[answer_with_id],
+        request_class=StrictRequest,
         exception_handlers=PROBLEM_HANDLERS,
         response_headers=_HEADERS,
         request_max_body_size=settings.service.max_body_mebibytes << 20,

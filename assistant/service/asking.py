@@ -1,11 +1,11 @@
 """One question of one caller: what it may read, the answer's events, and the answer stored."""
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
-from assistant.answering.events import AnswerDone, AnswerEvent, Question
+from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, Question
 from assistant.answering.pipeline import GenerationOptions, Pipeline
 from assistant.core.access import Caller
 from assistant.core.errors import EngineError
@@ -76,7 +76,7 @@ class Desk:
             reason = "the engine offers no tools; SGLang does with [sglang] tool_call_parser"
             raise NotOffered(reason, "tools")
         work = functools.partial(pipeline.stream, question, arm, asked.options)
-        events = iterate_off_loop(work, self._service.answering)
+        events = iterate_off_loop(work, self._service.answering, join_texts)
         # the snapshot may have to be opened for it
         lineage = await self._kept.run(lambda: describe(pipeline, self._service.settings))
         return self._stored(events, caller, asked, lineage)
@@ -112,6 +112,18 @@ class Desk:
             )
         )
         self._metrics.count_answer(answer)
+
+
+def join_texts(events: Sequence[AnswerEvent]) -> Sequence[AnswerEvent]:
+    """Return events with neighbouring pieces of text made one."""
+    joined: list[AnswerEvent] = []
+    for event in events:
+        last = joined[-1] if joined else None
+        if isinstance(event, AnswerText) and isinstance(last, AnswerText):
+            joined[-1] = AnswerText(text=last.text + event.text)
+        else:
+            joined.append(event)
+    return joined
 
 
 async def finish(events: AsyncGenerator[AnswerEvent, None]) -> Answer:

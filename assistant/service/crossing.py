@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from typing import Generic, TypeVar
 
 import anyio.to_thread
 
@@ -12,8 +12,14 @@ T = TypeVar("T")
 MAX_QUEUED = 64
 
 
+def _as_they_are(items: Sequence[T]) -> Sequence[T]:
+    return items
+
+
 async def iterate_off_loop(
-    make: Callable[[], Iterator[T]], limiter: anyio.CapacityLimiter
+    make: Callable[[], Iterator[T]],
+    limiter: anyio.CapacityLimiter,
+    join: Callable[[Sequence[T]], Sequence[T]] = _as_they_are,
 ) -> AsyncGenerator[T, None]:
     """Yield what a blocking iterator yields, run in a worker thread.
 
@@ -23,19 +29,15 @@ async def iterate_off_loop(
     Args:
         make: returns the iterator; called in the thread.
         limiter: of the threads at work; further calls wait.
+        join: makes fewer items of those that came while the loop was busy, so that a busy service does less.
 
     Raises:
         Exception: whatever the iterator raised.
     """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[T | _End] = asyncio.Queue()
+    crossing = _Crossing[T](asyncio.get_running_loop())
     slots = threading.Semaphore(MAX_QUEUED)
     closed = threading.Event()
     started = threading.Event()
-
-    def put(item: T | _End) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody reads any more
-            loop.call_soon_threadsafe(queue.put_nowait, item)
 
     def work() -> None:
         started.set()
@@ -45,16 +47,17 @@ async def iterate_off_loop(
                     slots.acquire()
                     if closed.is_set():
                         return
-                    put(item)
+                    crossing.put(item)
         finally:
-            put(_END)
+            crossing.end()
 
     task = asyncio.create_task(anyio.to_thread.run_sync(work, limiter=limiter))
     task.add_done_callback(_mark_seen)
     try:
-        while not isinstance(item := await queue.get(), _End):
-            slots.release()
-            yield item
+        while came := await crossing.take():
+            for item in join(came):
+                yield item
+            slots.release(len(came))
         await task
     finally:
         closed.set()
@@ -63,11 +66,50 @@ async def iterate_off_loop(
             task.cancel()
 
 
-class _End:
-    """Marks the end of the items."""
+class _Crossing(Generic[T]):
+    """Items on their way to the loop. It is woken once for all that come before it looks.
 
+    Args:
+        loop: where they are taken.
+    """
 
-_END = _End()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._items: list[T] = []
+        self._has_ended = False
+        self._is_woken = False
+        self._lock = threading.Lock()
+        self._here = asyncio.Event()
+
+    def put(self, item: T) -> None:
+        """Send an item; called in the thread."""
+        with self._lock:
+            self._items.append(item)
+            wakes, self._is_woken = not self._is_woken, True
+        if wakes:
+            self._wake()
+
+    def end(self) -> None:
+        """Say that no item comes any more; called in the thread."""
+        with self._lock:
+            self._has_ended = True
+        self._wake()
+
+    async def take(self) -> Sequence[T]:
+        """Return what has come, at least one item; nothing once all have been taken."""
+        while True:
+            with self._lock:
+                items, self._items = self._items, []
+                self._is_woken = False
+                has_ended = self._has_ended
+            if items or has_ended:
+                return items
+            await self._here.wait()
+            self._here.clear()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody reads any more
+            self._loop.call_soon_threadsafe(self._here.set)
 
 
 @contextlib.contextmanager

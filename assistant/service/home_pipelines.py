@@ -10,6 +10,7 @@ from assistant.core.errors import EngineUnavailable
 from assistant.core.home import Home
 from assistant.core.records import Arm, Chunk
 from assistant.core.settings import Settings
+from assistant.engine.protocol import Engine
 from assistant.service.access import readable
 from assistant.service.wiring import Embedded
 from assistant.store.adapters import Adapters
@@ -24,10 +25,11 @@ class HomePipelines:
     Args:
         home: the data folder.
         settings: all settings.
+        engine: that generates; the one that the settings name if absent.
     """
 
-    def __init__(self, home: Home, settings: Settings) -> None:
-        self._resources = Resources(home, settings)
+    def __init__(self, home: Home, settings: Settings, engine: Engine | None = None) -> None:
+        self._resources = Resources(home, settings, engine)
         self._closed = threading.Event()
 
     def collections(self) -> tuple[str, ...]:

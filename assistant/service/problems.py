@@ -143,7 +143,9 @@ OPENAI_HANDLERS: ExceptionHandlersMap = {
 
 
 def problem_responses(*statuses: int) -> Mapping[int, ResponseSpec]:
-    """Return the documentation of a route's error answers."""
+    """Return the documentation of a route's error answers; one that takes a body may wait for it in vain."""
+    if http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE in statuses:
+        statuses = (*statuses, http.HTTPStatus.REQUEST_TIMEOUT)
     return {
         status: ResponseSpec(
             data_container=Problem,
@@ -156,7 +158,9 @@ def problem_responses(*statuses: int) -> Mapping[int, ResponseSpec]:
 
 
 def openai_responses(*statuses: int) -> Mapping[int, ResponseSpec]:
-    """Return the documentation of an OpenAI route's error answers."""
+    """Return the documentation of an OpenAI route's error answers, as ``problem_responses`` does."""
+    if http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE in statuses:
+        statuses = (*statuses, http.HTTPStatus.REQUEST_TIMEOUT)
     return {
         status: ResponseSpec(
             data_container=OpenAIError,
@@ -226,6 +230,8 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
         return {"Retry-After": str(wait or RETRY_SECONDS)}
     if isinstance(error, NotAuthorizedException):
         return {"WWW-Authenticate": 'Bearer realm="deskmate"', **(error.headers or {})}
+    if status == http.HTTPStatus.REQUEST_TIMEOUT:
+        return {"Connection": "close"}
     return dict(error.headers or {}) if isinstance(error, HTTPException) else {}
 
 

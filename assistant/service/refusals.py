@@ -95,3 +95,10 @@ class CsrfRefused(DeskmateError):
 
     status = 403
     slug = "csrf-token-missing"
+
+
+class TooSlow(DeskmateError):
+    """The client sent no more of its request for too long."""
+
+    status = 408
+    slug = "request-timeout"

@@ -13,7 +13,7 @@ from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
 from indexing.lineage import Lineage
 from indexing.search import Searcher
-from indexing.snapshots import open_current, snapshot_folders
+from indexing.snapshots import open_current, released_names, set_released, snapshot_folders
 from indexing.tombstones import read_removed
 
 SETTINGS = Settings(embedder=EmbedderSettings(model="hashing"))
@@ -71,6 +71,30 @@ def test_a_restored_database_mixes_no_numbers(
     searcher = Searcher(home.collection("pumps"), SETTINGS, HashingEmbedder())
     assert found(searcher) <= {PUMP, GUIDE, "d-c.txt", "d-c2.txt"}
     assert searcher.stats().chunk_count == 7
+
+
+def test_a_restored_database_keeps_what_its_release_is_served_from(
+    make_builder: type[Builder], builder: Builder, documents: Path, home: Home
+) -> None:
+    folder, file = home.collection("pumps"), home.root / "deskmate.sqlite3"
+    set_released(folder, {"000001"})
+    builder.remove(PUMP)
+    builder.database.close()
+    shutil.copy(file, home.root / "backup")
+    (documents / PUMP).unlink()
+    (documents / "later.txt").write_text("The valve of the pump.\n", "utf-8")
+    later = make_builder()
+    later.add([documents])
+    set_released(folder, {"000001", "000002"})
+    lose(later, home)
+    shutil.move(home.root / "backup", file)
+    (documents / "later.txt").rename(documents / "other.txt")
+    make_builder().add([documents])
+    assert [path.name for path in snapshot_folders(folder)] == ["000001", "000003"]
+    assert released_names(folder) == {"000001"}
+    released = Searcher(folder, SETTINGS, HashingEmbedder(), "000001")
+    assert found(released) == {GUIDE}
+    assert found(Searcher(folder, SETTINGS, HashingEmbedder())) == {GUIDE, "other.txt"}
 
 
 def test_a_publishing_that_was_cut_off_leaves_the_snapshots_ours(

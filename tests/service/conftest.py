@@ -23,6 +23,7 @@ from assistant.core.settings import ServiceSettings, Settings
 from assistant.engine.protocol import Engine, GenerationRequest, StreamEnd, TextDelta
 from assistant.engine.scripted import ScriptedEngine
 from assistant.service.app import create_app
+from assistant.service.running import server_config
 from assistant.service.wiring import Embedded
 
 CHUNKS = (
@@ -223,9 +224,9 @@ class LiveServer:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = create_app(settings, pipelines=pipelines)
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, lifespan="on")
-        )
+        config = server_config(app)
+        config.log_level, config.timeout_graceful_shutdown, config.lifespan = "critical", 1, "on"
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
 
     @property

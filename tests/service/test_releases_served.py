@@ -241,6 +241,25 @@ def test_a_rollback_to_a_pruned_snapshot_is_refused_and_the_old_release_serves_o
     assert "18" in answer["answer"]
 
 
+def test_a_rollback_is_held_to_its_settings_and_to_its_files(desk: Desk) -> None:
+    old = desk.release("first")
+    desk.promote(old)
+    desk.write(52, 18)
+    new = desk.release("second")
+    desk.promote(new)
+    refused = desk.run("--set", "engine.base_model=other", "release", "rollback", fails=True).exception
+    assert "[engine] base_model" in str(refused)
+    chunks = next((desk.home.collection("default") / "snapshots" / "000001" / "base").glob("chunks*"))
+    content = chunks.read_bytes()
+    chunks.unlink()  # the next snapshot has the same file
+    chunks.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    refused = desk.run("release", "rollback", fails=True).exception
+    assert "is damaged" in str(refused)
+    assert desk.json("ask", EN)["release"] == new
+    chunks.write_bytes(content)
+    assert desk.json("release", "rollback") == {"release": old, "before": new}
+
+
 def test_removed_documents_leave_released_snapshots_at_once(desk: Desk) -> None:
     old = desk.release("first")
     desk.promote(old)

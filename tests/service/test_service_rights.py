@@ -127,6 +127,13 @@ OPEN = {
     "/console/{name:str}",
     "/docs",
 }
+WHO = (None, "wrong", "revoked", "narrow", *ROLES)
+_ABOVE = """# Every route by every role
+
+Written by `tests/service/test_service_rights.py`: the status that each caller saw. `in` marks those who are
+expected to be let in; the others are expected to get just the status that stands there. What somebody who was
+let in then gets is the route's matter (404: the test has nothing of that name).
+"""
 # what a row may be answered with once the caller is let in
 LET_IN = {200, 201, 202, 204, 400, 404, 409, 412, 422, 503}
 
@@ -159,7 +166,9 @@ def test_every_route_has_a_row(make_pipelines: Callable[..., Any]) -> None:
     assert found == set(ROUTES)
 
 
-async def test_every_route_by_every_role(serve_in_memory: Serve, secrets: dict[str, str]) -> None:
+async def test_every_route_by_every_role(
+    serve_in_memory: Serve, secrets: dict[str, str], check_golden: Callable[[str, str], None]
+) -> None:
     seen: dict[str, dict[str, int]] = {}
     expected: dict[str, dict[str, str]] = {}
     async with serve_in_memory() as client:
@@ -167,7 +176,7 @@ async def test_every_route_by_every_role(serve_in_memory: Serve, secrets: dict[s
             row = f"{method} {path}"
             url = re.sub(r"\{\w+:int\}", "1", re.sub(r"\{\w+:str\}", "c1", path))
             seen[row], expected[row] = {}, {}
-            for who in (None, "wrong", "revoked", "narrow", *ROLES):
+            for who in WHO:
                 secret = secrets.get(who or "", "dmk_wrong")
                 headers = bearer(secret) if who else {}
                 content = json.dumps(body).encode() if body is not None else None
@@ -183,6 +192,22 @@ async def test_every_route_by_every_role(serve_in_memory: Serve, secrets: dict[s
         if not _fits(status, expected[row][who])
     }
     assert not wrong
+    check_golden("../../docs/rights.md", _table(seen, expected))
+
+
+def _table(seen: dict[str, dict[str, int]], expected: dict[str, dict[str, str]]) -> str:
+    """Return every route by every caller: the status that was seen, and whether letting in is expected."""
+    names = {"None": "no key", "wrong": "wrong key", "revoked": "revoked key", "narrow": "admin, usage only"}
+    heads = [names.get(str(who), str(who)) for who in WHO]
+    lines = [_ABOVE, f"| route | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for row, statuses in sorted(seen.items(), key=lambda item: item[0].split()[::-1]):
+        cells = [
+            f"{status} in" if expected[row][who] == "let in" else str(status)
+            for who, status in statuses.items()
+        ]
+        route = re.sub(r":\w+\}", "}", row)
+        lines.append(f"| `{route}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _expected(who: str | None, least: KeyRole, path: str) -> str:

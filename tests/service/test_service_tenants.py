@@ -109,19 +109,30 @@ async def mixed_queries(
     client: AsyncTestClient[Any], keys: Mapping[str, dict[str, str]], count: int
 ) -> tuple[int, list[str]]:
     """Ask in turn as every tenant, also for what is another's; return the passages seen and the leaks."""
-    chance, leaks, seen = random.Random(7), [], 0
+    chance, leaks, seen = random.Random(7), list[str](), 0
+    talks: dict[str, str] = {}
+    given = dict.fromkeys(TENANTS, 0)
     for number in range(count):
         tenant = chance.choice(sorted(TENANTS))
         other = TENANTS[chance.choice(sorted(TENANTS))]
         text = chance.choice(ASKED).format(chance.choice(WORDS), chance.choice([*WORDS, f"{other}-3"]))
         body: dict[str, Any] = {"collection": "shared"}
-        route = chance.choice(("search", "answers", "chat/completions"))
+        route = chance.choice(("search", "answers", "chat/completions", "conversations", "usage"))
+        if route == "usage":
+            leaks += await _look_around(client, keys[tenant], tenant, talks, given)
+            continue
         if route == "search":
             body |= {"query": text, "top_k": 50}
         elif route == "answers":
             body |= {"question": text, "stream": number % 2 == 0}
+        elif route == "conversations":
+            began = await client.post("/v1/conversations", json=body, headers=keys[tenant])
+            talks[began.json()["id"]] = tenant
+            body |= {"question": text, "conversation_id": began.json()["id"]}
+            route = "answers"
         else:
             body = {"model": "shared", "messages": [{"role": "user", "content": text}]}
+        given[tenant] += route != "search"
         reply = await client.post(f"/v1/{route}", json=body, headers=keys[tenant])
         assert reply.status_code in {200, 201}, reply.text
         seen += reply.text.count("chunk_id")
@@ -130,6 +141,26 @@ async def mixed_queries(
             if name != tenant and (f"{name}-" in answered or (code in answered and code not in text)):
                 leaks.append(f"{tenant} asked {text!r} by {route} and got {name}'s")
     return seen, leaks
+
+
+async def _look_around(
+    client: AsyncTestClient[Any],
+    key: dict[str, str],
+    tenant: str,
+    talks: dict[str, str],
+    given: dict[str, int],
+) -> list[str]:
+    """List what a tenant has and ask by name for what others have; return what was another's."""
+    rows = (await client.get("/v1/usage", headers=key)).json()["data"]
+    listed = (await client.get("/v1/conversations?limit=200", headers=key)).json()["data"]
+    leaks = [f"{tenant} was shown conversation {row['id']}" for row in listed if talks[row["id"]] != tenant]
+    if sum(row["answers"] for row in rows) != given[tenant]:
+        leaks.append(f"{tenant} made {given[tenant]} answers, its usage says {rows}")
+    for talk, owner in list(talks.items())[-3:]:
+        reply = await client.get(f"/v1/conversations/{talk}/turns", headers=key)
+        if (reply.status_code == 200) != (owner == tenant):
+            leaks.append(f"{tenant} asked for {owner}'s {talk}: {reply.status_code}")
+    return leaks
 
 
 async def test_mixed_queries_without_one_foreign_passage(desk: Any) -> None:
