@@ -23,7 +23,8 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         recipes: further recipes: names from ``deskmate synth recipes``, or TOML files of one's own.
         recipe_share: of each recipe's own count; 0.5 makes half as many examples.
         round_trip: keep only questions that the search answers with their own chunk.
-        embedding_checks: drop what resembles another example or a held-out question by embedding.
+        embedding_checks: drop what resembles another example or a held-out question by embedding, and
+            answers in free words that their chunk does not carry.
         document_share: most of a recipe's examples that one document may give.
         valid_share: documents whose examples are kept for validation.
         test_share: documents whose examples are kept for testing.
