@@ -36,6 +36,7 @@ from assistant.store.database import Database
 from assistant.store.documents import Documents, NewVersion
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder, Vectors, load_embedder, passage_text
+from indexing.queries import plain_questions
 from indexing.search import Searcher
 from indexing.snapshots import VECTORS_FILE, open_current
 from indexing.table_rows import embed_chunks, row_texts
@@ -328,7 +329,7 @@ def bench_encode(documents: Path, dtype: Literal["auto", "bfloat16", "float32"])
         f"CPU seconds {own_cpu:.1f}, encoder {raw_cpu:.1f}"
     )
     times = []
-    for query in _queries(100):
+    for query in [*plain_questions("en"), *plain_questions("zh")] * 2:
         started = time.perf_counter()
         embedder.embed_queries([query])
         times.append(1000 * (time.perf_counter() - started))

@@ -26,6 +26,7 @@ from assistant.store.documents import Collection, Documents, NewVersion
 from assistant.store.embeddings import Embeddings
 from assistant.store.history import History
 from assistant.store.removals import Removals
+from indexing.ahead import EmbeddingAhead
 from indexing.chunking import chunk_document
 from indexing.duplicates import DuplicateCounts, find_duplicates
 from indexing.embedders import embedder_name
@@ -99,6 +100,7 @@ class Builder:
         self._personal_data = PersonalDataFilter(settings.index, collection)
         self._found_personal: dict[str, dict[str, int]] = {}
         self._served_embedder = embedder_name(self.folder)
+        self._embedded_ahead = 0
 
     def add(
         self,
@@ -186,7 +188,7 @@ class Builder:
             collection=self.collection,
             document_count=published.document_count,
             chunk_count=published.chunk_count,
-            embedded_count=published.embedded_count,
+            embedded_count=self._embedded_ahead + published.embedded_count,
             snapshot=published.snapshot,
             personal_data=self._found_personal,
             seconds=self._stages.seconds,
@@ -242,16 +244,21 @@ class Builder:
         with (
             self._stages.stage("read", "reading files", len(changed)) as progress,
             self._open_parser(self._settings.index) as parser,
+            EmbeddingAhead(self.database, self._embedder) as ahead,
         ):
             for source in changed:
                 try:
                     parsed = parser.parse(source, _tell_pages(progress, source))
-                    if not self._store(source, parsed, intake):
+                    numbers = self._store(source, parsed, intake)
+                    if numbers:
+                        ahead.offer(numbers)
+                    else:
                         outcomes[source.document] = "held"
                 except FileRefused as error:
                     refused.append(refusal_of(error))
                     del outcomes[source.document]
                 progress.advance(1, source.document)
+        self._embedded_ahead += ahead.count
         return outcomes
 
     @property
@@ -276,8 +283,11 @@ class Builder:
     def _chunk_tokens(self) -> int:
         return min(self._settings.index.chunk_tokens, self._embedder.max_tokens)
 
-    def _store(self, source: SourceFile, parsed: ParsedDocument, intake: Intake) -> bool:
-        """Store a file's content; False where its document was removed meanwhile, which then stays so."""
+    def _store(self, source: SourceFile, parsed: ParsedDocument, intake: Intake) -> list[int]:
+        """Store a file's content and return its chunks' numbers.
+
+        There are none where its document was removed meanwhile, which then stays so.
+        """
         parsed, personal = self._personal_data.apply(parsed, source.path)
         number = intake.number(source)
         chunks = chunk_document(parsed, source.document, number, self._embedder.tokenizer, self._chunk_tokens)
@@ -300,16 +310,17 @@ class Builder:
             documents = Documents(session)
             collection = documents.make_collection(self.collection)
             if Removals(session, collection.id).is_since(intake.since, source.document):
-                return False
+                return []
             version_id = documents.save_version(collection.id, version)
             stored = Chunks(session)
             before = stored.keys(stored.numbers_of([version_id])).values()  # of a version that is cut anew
             stored.save(version_id, chunks, [passage_text(chunk) for chunk in chunks])
+            numbers = stored.numbers_of([version_id])
             Embeddings(session).delete_unused(before)
             History(session, collection).prune(source.document, self._settings.index.versions_kept)
         if personal:
             self._found_personal[source.document] = personal
-        return True
+        return numbers
 
     def existing(self) -> Collection:
         """Return the collection as stored.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 
 from indexing.corpus import ChunkFile
 from indexing.table_rows import ChunkVectors
 from indexing.tombstones import Numbers
-from indexing.vector_index import Floats, Selection
+from indexing.vector_index import Floats, Places, Selection
 
 _Part = tuple[ChunkFile, ChunkVectors]
 
@@ -58,15 +58,28 @@ class DenseLane:
 
     def cosines(self, query: Floats, numbers: Sequence[int]) -> list[float]:
         """Return the cosine of a query vector to each of the numbers' vectors."""
-        known: dict[int, float] = {}
+        return self._gather(numbers, lambda vectors, places: vectors.cosines(query, places))
+
+    def crowding(self, numbers: Sequence[int]) -> list[float]:
+        """Return how crowded it is around each of the numbers' vectors."""
+        return self._gather(numbers, ChunkVectors.crowding)
+
+    def _gather(self, numbers: Sequence[int], read: Callable[[ChunkVectors, Places], Floats]) -> list[float]:
+        """Return what each number's segment says of it.
+
+        Raises:
+            KeyError: a number is in no segment.
+        """
         wanted = np.array(numbers, np.int64)
+        values = np.full(len(wanted), np.nan, np.float32)
         for chunks, vectors in self._parts:
             places = chunks.places(wanted)
             held = places >= 0
             if held.any():
-                cosines = vectors.cosines(query, places[held])
-                known.update(zip(wanted[held].tolist(), cosines.tolist(), strict=True))
-        return [known[number] for number in numbers]
+                values[held] = read(vectors, places[held])
+        if np.isnan(values).any():
+            raise KeyError(int(wanted[np.isnan(values)][0]))
+        return [float(value) for value in values]
 
 
 def _selection(chunks: ChunkFile, dead: Numbers) -> Selection | None:

@@ -98,6 +98,7 @@ class TransformerEmbedder:
         self._batch_size = settings.batch_size
         self._lock = threading.Lock()
         self._model = _load_transformer(folder, settings.dtype)
+        self._device = self._model.device
         self.tokenizer = _plain_tokenizer(folder)
         self.dimension = int(self._model.get_embedding_dimension())
         self.max_tokens = int(self._model.get_max_seq_length() or _QUERY_TOKENS)
@@ -118,15 +119,34 @@ class TransformerEmbedder:
         """Embed queries."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        return self._encode(list(texts), "query")
+        if len(texts) > 1:
+            return self._encode(list(texts), "query")
+        return self._encode_one(texts[0])
+
+    def _encode_one(self, query: str) -> Vectors:
+        """Embed one query by the model's modules: ``encode`` around them costs a fifth of the time."""
+        import torch
+
+        with self._lock, torch.inference_mode():
+            features = self._model.preprocess([query], prompt=self._prompt("query"))
+            on_device = {
+                name: value.to(self._device) if torch.is_tensor(value) else value
+                for name, value in features.items()
+            }
+            vectors = self._model(on_device)["sentence_embedding"].float().cpu().numpy()
+        return _unit(np.asarray(vectors, np.float32))
+
+    def _prompt(self, *names: str) -> str | None:
+        """Return the first of the prompts that the model's folder knows."""
+        known: dict[str, str] = self._model.prompts
+        return next((known[name] for name in names if known.get(name)), None)
 
     def _encode(self, texts: list[str], *prompts: str) -> Vectors:
         """Embed with the first of the prompts that the model's folder knows."""
-        known: dict[str, str] = self._model.prompts
         with self._lock:  # a fast tokenizer fails when two threads set its truncation at once
             vectors = self._model.encode(
                 texts,
-                prompt=next((known[name] for name in prompts if known.get(name)), None),
+                prompt=self._prompt(*prompts),
                 batch_size=self._batch_size,
                 show_progress_bar=False,
                 normalize_embeddings=True,

@@ -12,6 +12,7 @@ from indexing.corpus import Corpus, read_dead
 from indexing.dense import DenseLane
 from indexing.embedders import Embedders
 from indexing.embedding import Embedder
+from indexing.letters import LetterLane
 from indexing.lexical_index import LexicalIndex
 from indexing.segments import OpenSegment
 from indexing.snapshots import (
@@ -67,6 +68,7 @@ class OpenSnapshot:
         dead = read_dead(path)
         self.corpus = Corpus(self.manifest, [segment.chunks for segment in self.segments], dead)
         self.vectors = DenseLane([(segment.chunks, segment.vectors) for segment in self.segments], dead)
+        self.letters = LetterLane([(segment.chunks, segment.letters) for segment in self.segments])
         entries = merge_codes([segment.codes for segment in self.segments])
         self.codes = CodeIndex(entries, self.manifest.chunk_count).without(frozenset(dead.tolist()))
         self.removed_stamp: Stamp | None = removed_stamp(folder)

@@ -24,8 +24,10 @@ from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Collection, Documents, Version
 from assistant.store.embeddings import Embeddings
+from indexing.ahead import embed_missing, missing_embeddings
 from indexing.contents import write_contents
 from indexing.corpus import ChunkFile, CorpusRow, indexed_text, read_dead, write_dead
+from indexing.crowding import CROWDING_FILE, sample_vectors
 from indexing.embedding import Embedder, Vectors
 from indexing.evidence import measure_background, script_of
 from indexing.hiding import forget_removed, show_again
@@ -36,6 +38,7 @@ from indexing.snapshots import (
     BASE,
     DELTA,
     LEXICAL_FOLDER,
+    VECTORS_FILE,
     Background,
     Manifest,
     Segment,
@@ -50,10 +53,8 @@ from indexing.snapshots import (
     switching_lock,
     verify,
 )
-from indexing.table_rows import embed_chunks
 from indexing.tombstones import Numbers, difference, read_removed, write_removed
 
-_EMBEDDED_AT_ONCE = 512
 _VECTORS_AT_ONCE = 4096
 _DELTA_SHARE = 0.1
 _LEAST_DELTA = 256
@@ -224,34 +225,19 @@ class Publisher:
         )
 
     def _served(self) -> _Served | None:
-        """Return the served snapshot where it is whole and made by this embedder."""
+        """Return the served snapshot where it is whole, made by this embedder and by no earlier Deskmate."""
         try:
             served = _Served(self._folder)
         except (NotFoundError, IndexBroken):
             return None
-        return served if served.manifest.fingerprint == self._embedder.fingerprint else None
+        has_all = (served.path / BASE / CROWDING_FILE).exists()
+        return served if has_all and served.manifest.fingerprint == self._embedder.fingerprint else None
 
     def _embed(self, wanted: Numbers) -> int:
-        """Embed what has no embedding yet, kept in steps so that little is lost when cut off."""
-        fingerprint = self._embedder.fingerprint
-        with self._database.read() as session:
-            numbers = {key: number for number, key in Chunks(session).keys(wanted.tolist()).items()}
-            missing = Embeddings(session).missing(numbers, fingerprint)
-        embedded_count = 0
+        """Embed what has no embedding yet; return how many texts."""
+        missing = missing_embeddings(self._database, self._embedder, wanted.tolist())
         with self._stages.stage("embed", "embedding chunks", len(missing)) as progress:
-            for start in range(0, len(missing), _EMBEDDED_AT_ONCE):
-                part = [numbers[key] for key in missing[start : start + _EMBEDDED_AT_ONCE]]
-                with self._database.read() as session:
-                    rows = list(Chunks(session).numbered(part))
-                vectors = embed_chunks(self._embedder, [row.chunk for row in rows], progress)
-                stored = {
-                    row.embedding_key: vector.astype("<f4").tobytes()
-                    for row, vector in zip(rows, vectors, strict=True)
-                }
-                with self._database.write() as session:
-                    left = Chunks(session).keys(part).values()  # without those that were removed meanwhile
-                    Embeddings(session).save({key: stored[key] for key in left}, fingerprint)
-                embedded_count += len(set(left))
+            embedded_count = embed_missing(self._database, self._embedder, missing, progress)
         if embedded_count < len(missing):  # a removed text may stand in another document too
             embedded_count += self._embed(wanted)
         return embedded_count
@@ -302,11 +288,12 @@ class Publisher:
         if DELTA in known and not len(difference(since, served.numbers[DELTA])):
             link_files(served.path / DELTA, unfinished / DELTA)
             return [known[BASE], known[DELTA]], background
-        segment, its_background = self._write_segment(unfinished / DELTA, state.session, since)
+        sample = sample_vectors(served.path / BASE / VECTORS_FILE)
+        segment, its_background = self._write_segment(unfinished / DELTA, state.session, since, sample)
         return [known[BASE], segment], _larger(background, its_background)
 
     def _write_segment(
-        self, folder: Path, session: Session, numbers: Numbers
+        self, folder: Path, session: Session, numbers: Numbers, sample: Vectors | None = None
     ) -> tuple[Segment, dict[str, Background]]:
         languages, scripts = [], []
 
@@ -317,7 +304,7 @@ class Publisher:
                 yield CorpusRow(number=row.number, chunk=row.chunk)
 
         vectors, table_rows, owners = self._vectors(session, numbers)
-        segment = write_segment(folder, rows(), vectors, table_rows, owners)
+        segment = write_segment(folder, rows(), vectors, table_rows, owners, sample)
         return segment, measure_background(vectors, languages, scripts)
 
     def _vectors(self, session: Session, numbers: Numbers) -> tuple[Vectors, Vectors, list[int]]:

@@ -78,7 +78,7 @@ class QueryReader:
     def _centres(self) -> dict[Language, Vectors]:
         """The mean embedding of plain questions in each language; made when a query first crosses."""
         return {
-            language: np.asarray(self._embedder.embed_queries(_plain_questions(language)).mean(axis=0))
+            language: np.asarray(self._embedder.embed_queries(plain_questions(language)).mean(axis=0))
             for language in _OTHER
         }
 
@@ -89,6 +89,7 @@ def is_missing(language: Language, backgrounds: Mapping[str, Background]) -> boo
     return counts.get(language, 0) < _FOREIGN_SHARE * sum(counts.values())
 
 
-def _plain_questions(language: Language) -> list[str]:
+def plain_questions(language: Language) -> list[str]:
+    """Return ordinary questions in a language, about nothing in particular."""
     file = resources.files("indexing").joinpath("templates", f"plain_questions_{language}.txt")
     return file.read_text("utf-8").splitlines()

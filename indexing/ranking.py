@@ -13,6 +13,8 @@ Lane = Sequence[tuple[int, float]]
 # measured: pages of a manual .70 to .74 in the first five, elsewhere level; from .05 on the first thousand
 # tokens hold less of answers that run over two chunks
 _NEIGHBOUR_COST = 0.03
+_CROWD_SHARE = 0.2
+_LETTER_SHARE = 0.3
 _FRONT = 3
 _DEFINING = 0.5
 _EXPLAINING = frozenset({"text", "table"})
@@ -41,7 +43,8 @@ def rank(
     numbers = sorted({number for number, _ in dense} | set(lexical) | _passing(held, allowed))
     closeness = dict(zip(numbers, snapshot.vectors.cosines(query.aim, numbers), strict=True))
     dense_weight = max(settings.dense_weight, CROSSING_WEIGHT if query.is_crossing else 0.0)
-    fused = fuse(closeness, lexical, dense_weight)
+    letters = snapshot.letters.scores(query.text, numbers)
+    fused = fuse(uncrowded(snapshot, closeness), lexical, letters, dense_weight)
     for front, sure_count in _fronts(fused, top_k, is_whole=bool(held)):
         chunks = snapshot.corpus.by_number(front)
         coded = _coded(held, snapshot.codes.defining(query.text), chunks)
@@ -66,21 +69,40 @@ def rank(
     )
 
 
-def fuse(cosines: Mapping[int, float], lexical: Mapping[int, float], dense_weight: float) -> dict[int, float]:
+def uncrowded(snapshot: OpenSnapshot, cosines: Mapping[int, float]) -> dict[int, float]:
+    """Return the cosines less a share of the crowd around each chunk, see ``indexing/crowding.py``."""
+    numbers = list(cosines)
+    crowding = snapshot.vectors.crowding(numbers)
+    return {
+        number: cosines[number] - _CROWD_SHARE * crowd
+        for number, crowd in zip(numbers, crowding, strict=True)
+    }
+
+
+def fuse(
+    cosines: Mapping[int, float],
+    lexical: Mapping[int, float],
+    letters: Mapping[int, float],
+    dense_weight: float,
+) -> dict[int, float]:
     """Return number → fused score from 0 to 1 of all candidates.
 
-    Both lanes' scores are scaled to 0 to 1 over the candidates and summed by weight. A candidate that only
-    one lane brought has its true cosine, and a BM25 score of 0. Beside reciprocal rank fusion this keeps how
-    far apart the candidates are: measured, the right passage of a support question comes first more often.
+    The scores are scaled to 0 to 1 over the candidates and summed by weight. A candidate that only one lane
+    brought has its true cosine, and a BM25 score of 0. Beside reciprocal rank fusion this keeps how far apart
+    the candidates are: measured, the right passage of a support question comes first more often.
 
     Args:
         cosines: of every candidate.
         lexical: BM25 scores of those that the lexical lane found.
-        dense_weight: from 0 to 1.
+        letters: of every candidate, by groups of letters.
+        dense_weight: from 0 to 1; the rest is of the words.
     """
-    dense = _scaled(cosines)
+    dense, parts = _scaled(cosines), _scaled(letters)
     terms = _scaled({number: lexical.get(number, 0.0) for number in cosines})
-    return {number: dense_weight * dense[number] + (1 - dense_weight) * terms[number] for number in cosines}
+    words = {
+        number: (1 - _LETTER_SHARE) * terms[number] + _LETTER_SHARE * parts[number] for number in cosines
+    }
+    return {number: dense_weight * dense[number] + (1 - dense_weight) * words[number] for number in cosines}
 
 
 def spread(scores: Mapping[int, float], chunks: Mapping[int, Chunk]) -> dict[int, float]:

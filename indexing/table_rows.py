@@ -15,6 +15,7 @@ import numpy as np
 from assistant.core.errors import IndexBroken
 from assistant.core.progress import Progress
 from assistant.core.records import Chunk
+from indexing.crowding import read_crowding
 from indexing.embedding import Embedder, Vectors, passage_text
 from indexing.vector_index import Floats, Places, Selection, VectorIndex, kind_for, write_vectors
 
@@ -77,6 +78,7 @@ class ChunkVectors:
 
     def __init__(self, path: Path) -> None:
         self._chunks = VectorIndex(path)
+        self._crowding = read_crowding(path.parent, len(self._chunks))
         has_rows = (path.parent / ROWS_FILE).exists()
         self._rows = VectorIndex(path.parent / ROWS_FILE) if has_rows else None
         self._owners: Places = _read_owners(path.parent) if has_rows else np.zeros(0, np.int64)
@@ -118,6 +120,10 @@ class ChunkVectors:
             rows = starts[chunk] + np.arange(len(chunk)) - first[chunk]
             np.maximum.at(own, chunk, self._rows.cosines(query, rows))
         return own
+
+    def crowding(self, places: Places) -> Floats:
+        """Return for the chunk at each place how crowded it is there."""
+        return self._crowding[places]
 
 
 def _read_owners(folder: Path) -> Places:

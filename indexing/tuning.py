@@ -25,7 +25,7 @@ from assistant.core.settings import SearchSettings
 from indexing.analysis import analyze
 from indexing.embedding import Embedder
 from indexing.opening import OpenSnapshot
-from indexing.ranking import fuse
+from indexing.ranking import fuse, uncrowded
 
 TUNING_FILE = "tuning.json"
 QUESTIONS = 300
@@ -202,20 +202,29 @@ def _weighted(weight: float) -> str:
     return f"weighted {weight:g}"
 
 
-Way = Callable[[Mapping[int, float], Mapping[int, float]], Mapping[int, float]]
+class _Lanes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the candidates of a question, by number."""
+
+    cosines: Mapping[int, float]
+    uncrowded: Mapping[int, float]
+    lexical: Mapping[int, float]
+    letters: Mapping[int, float]
+
+
+Way = Callable[[_Lanes], Mapping[int, float]]
 
 
 def _ways(default: float) -> dict[str, Way]:
-    """Return name → from cosines and BM25 scores to fused scores."""
+    """Return name → from what is known of candidates to their scores."""
 
     def weigh(weight: float) -> Way:
-        return lambda cosines, lexical: fuse(cosines, lexical, weight)
+        return lambda lanes: fuse(lanes.uncrowded, lanes.lexical, lanes.letters, weight)
 
     weights = sorted({*WEIGHTS, default})
     return {
-        "BM25": weigh(0.0),
-        "dense": weigh(1.0),
-        "RRF": reciprocal_ranks,
+        "BM25": lambda lanes: {number: lanes.lexical.get(number, 0.0) for number in lanes.cosines},
+        "dense": lambda lanes: lanes.cosines,
+        "RRF": lambda lanes: reciprocal_ranks(lanes.cosines, lanes.lexical),
         **{_weighted(weight): weigh(weight) for weight in weights},
     }
 
@@ -245,8 +254,14 @@ def _measure(
         lexical = dict(snapshot.lexical.search(question.text, pool))
         numbers = sorted({number for number, _ in near} | set(lexical))
         cosines = dict(zip(numbers, snapshot.vectors.cosines(vector, numbers), strict=True))
+        lanes = _Lanes(
+            cosines=cosines,
+            uncrowded=uncrowded(snapshot, cosines),
+            lexical=lexical,
+            letters=snapshot.letters.scores(question.text, numbers),
+        )
         for row, way in enumerate(ways.values()):
-            scores = way(cosines, lexical)
+            scores = way(lanes)
             best = sorted(scores, key=lambda number: (-scores[number], number))[:_CUTOFF]
             rank = next((at for at, number in enumerate(best, 1) if number in question.gold), None)
             reciprocals[row, place] = 1 / rank if rank else 0.0

@@ -147,8 +147,11 @@ class VectorIndex:
 
     def cosines(self, query: Floats, places: Places) -> Floats:
         """Return the cosine of a query vector to the vector at each place."""
-        vectors = self._index.reconstruct_batch(np.ascontiguousarray(places))
-        return np.asarray(vectors @ query, np.float32)
+        return np.asarray(self.vectors(places) @ query, np.float32)
+
+    def vectors(self, places: Places) -> Floats:
+        """Return the vector at each place, shape ``(places, dimension)``."""
+        return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(places)), np.float32)
 
     def _selecting(self, selection: Selection) -> tuple[Any, dict[str, Any]]:
         """Return what is searched, and how, so that a small selection is found as well as all are.

@@ -90,3 +90,11 @@ def test_threads_embed_at_once(embedder: TransformerEmbedder) -> None:
     for thread in threads:
         thread.join()
     assert len(results) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["My machine does not turn on", "机器打不开怎么办", "seal " * 900])
+def test_a_query_alone_is_embedded_as_among_others(embedder: TransformerEmbedder, text: str) -> None:
+    together = embedder.embed_queries([text, "another one"])
+    assert embedder.embed_queries([text])[0] @ together[0] == pytest.approx(1, abs=2e-3)
+    assert embedder.embed_queries([text])[0] @ together[1] < 0.95
