@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from assistant.core.records import Answer, Record
+from assistant.answering.confidence import Signals, confidence_of, signals
+from assistant.core.records import Record
 
 if TYPE_CHECKING:
     from eval.runner import Outcome
@@ -27,7 +28,6 @@ _STEPS = 30
 _NEVER = 1.0001
 # keeps the weights finite where a signal tells right from wrong without a fault
 _RIDGE = 1.0
-Signals = tuple[float, ...]
 
 
 class CurvePoint(Record, frozen=True, kw_only=True):
@@ -87,16 +87,6 @@ class Calibrated(Record, frozen=True, kw_only=True):
     undefined: str = ""
 
 
-def signals(answer: Answer) -> Signals | None:
-    """Return what can be seen of an answer without a judge, None for abstaining or without passages."""
-    if answer.abstained or not answer.passages:
-        return None
-    best, *others = sorted(answer.passages, key=lambda passage: passage.rank)
-    lead = best.score - others[0].score if others else best.score
-    is_cited = any(citation.chunk_id == best.chunk.id for citation in answer.citations)
-    return lead, float(is_cited), max(passage.dense or 0.0 for passage in answer.passages)
-
-
 def calibrate(outcomes: Sequence[Outcome], *, seed: int, target_risk: float = TARGET_RISK) -> Calibrated:
     """Fit a confidence and a threshold, and show what they do on questions that they were not fitted on.
 
@@ -114,7 +104,7 @@ def calibrate(outcomes: Sequence[Outcome], *, seed: int, target_risk: float = TA
     kept: list[float] = []
     for fitting, shown in (halves, halves[::-1]):
         weights, threshold = _fitted(fitting, target_risk)
-        rows = [(_confidence(weights, row), score) for row, score in shown]
+        rows = [(confidence_of(weights, row), score) for row, score in shown]
         seen += rows
         kept += [score for confidence, score in rows if confidence >= threshold]
     weights, threshold = _fitted([*halves[0], *halves[1]], target_risk)
@@ -202,7 +192,7 @@ def _halves(outcomes: Sequence[Outcome], seed: int) -> tuple[list[Outcome], list
 def _fitted(rows: Sequence[tuple[Signals, float]], target_risk: float) -> tuple[Signals, float]:
     """Return the weights of the confidence and the threshold that suit these answers."""
     weights = _fit(rows)
-    return weights, _choose([(_confidence(weights, row), score) for row, score in rows], target_risk)
+    return weights, _choose([(confidence_of(weights, row), score) for row, score in rows], target_risk)
 
 
 def _fit(rows: Sequence[tuple[Signals, float]]) -> Signals:
@@ -225,11 +215,6 @@ def _fit(rows: Sequence[tuple[Signals, float]]) -> Signals:
         bend = (signs * (chance * (1 - chance))[:, None]).T @ signs + ridge
         weights = weights - np.linalg.solve(bend, slope)
     return tuple(weights.tolist())
-
-
-def _confidence(weights: Signals, row: Signals) -> float:
-    total = math.fsum(weight * sign for weight, sign in zip(weights, (*row, 1.0), strict=True))
-    return 1 / (1 + math.exp(-min(max(total, -30.0), 30.0)))
 
 
 def _choose(rows: Sequence[tuple[float, float]], target_risk: float) -> float:

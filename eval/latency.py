@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import AnswerDone, Question
-from assistant.answering.pipeline import GenerationOptions, Pipeline
+from assistant.answering.pipeline import Pipeline
 from assistant.core.progress import Progress
 from assistant.core.records import Answer, Arm, Case, Record
 

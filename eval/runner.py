@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
-from assistant.answering.pipeline import GenerationOptions, Pipeline
+from assistant.answering.pipeline import Pipeline
 from assistant.core.errors import EngineError, InputError, NotFoundError
 from assistant.core.ids import content_id
 from assistant.core.jsonl import append_jsonl

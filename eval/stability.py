@@ -13,8 +13,9 @@ from itertools import combinations, product
 from pathlib import Path
 
 from assistant.answering.citations import statements
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
-from assistant.answering.pipeline import GenerationOptions, Pipeline
+from assistant.answering.pipeline import Pipeline
 from assistant.core.errors import InputError
 from assistant.core.ids import content_id
 from assistant.core.jsonl import append_jsonl

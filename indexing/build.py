@@ -33,6 +33,7 @@ from indexing.embedders import embedder_name
 from indexing.embedding import Embedder, passage_text
 from indexing.intake import Intake, Outcome
 from indexing.metadata import normalise_metadata
+from indexing.orders import count_orders, orders_mark, with_warning
 from indexing.parsing import ParserPool
 from indexing.parsing.ocr import recognition_gap
 from indexing.parsing.ocr_pages import PageProgress
@@ -99,6 +100,7 @@ class Builder:
         self._stages = Stages(progress)
         self._personal_data = PersonalDataFilter(settings.index, collection)
         self._found_personal: dict[str, dict[str, int]] = {}
+        self._found_orders: dict[str, dict[str, int]] = {}
         self._served_embedder = embedder_name(self.folder)
         self._embedded_ahead = 0
 
@@ -191,6 +193,7 @@ class Builder:
             embedded_count=self._embedded_ahead + published.embedded_count,
             snapshot=published.snapshot,
             personal_data=self._found_personal,
+            orders=self._found_orders,
             seconds=self._stages.seconds,
         )
 
@@ -289,6 +292,8 @@ class Builder:
         There are none where its document was removed meanwhile, which then stays so.
         """
         parsed, personal = self._personal_data.apply(parsed, source.path)
+        orders = count_orders(parsed)
+        parsed = with_warning(parsed, orders)
         number = intake.number(source)
         chunks = chunk_document(parsed, source.document, number, self._embedder.tokenizer, self._chunk_tokens)
         if not chunks:
@@ -302,7 +307,7 @@ class Builder:
             title=parsed.title,
             page_count=parsed.page_count,
             warnings=parsed.warnings,
-            metadata=intake.metadata(source.document, parsed.metadata, chunks),
+            metadata=intake.metadata(source.document, parsed.metadata, chunks) | orders_mark(orders),
             stated=parsed.metadata,
             requested=intake.requested(source.document),
         )
@@ -320,6 +325,8 @@ class Builder:
             History(session, collection).prune(source.document, self._settings.index.versions_kept)
         if personal:
             self._found_personal[source.document] = personal
+        if orders:
+            self._found_orders[source.document] = orders
         return numbers
 
     def existing(self) -> Collection:

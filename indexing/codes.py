@@ -71,10 +71,12 @@ class UnknownCode(Record, frozen=True, kw_only=True):
     Attributes:
         code: as asked.
         nearest: the known codes closest to it, as they are written.
+        is_name: it looks like the name of a model or part, not like a fault code.
     """
 
     code: str
     nearest: tuple[str, ...]
+    is_name: bool = False
 
 
 class CodeIndex:

@@ -12,6 +12,7 @@ from assistant.store.documents import Documents, Version
 from assistant.store.history import History
 from assistant.store.removals import Removals
 from indexing.metadata import check_rules, main_languages, merge_metadata, path_metadata
+from indexing.orders import MARK
 from indexing.sources import SourceFile
 
 Outcome = Literal["added", "replaced", "unchanged", "described", "held"]
@@ -107,6 +108,7 @@ class Intake:
         """Return an unchanged version's metadata where it differs from what is stored."""
         rules, requested = path_metadata(self._rules, version.document), self.requested(version.document)
         merged = merge_metadata([self._language(version), rules, version.stated, requested])
+        merged |= {key: value for key, value in version.metadata.items() if key == MARK}
         return None if (merged, requested) == (version.metadata, version.requested) else merged
 
     def _language(self, version: Version) -> Metadata:

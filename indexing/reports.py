@@ -36,6 +36,7 @@ class AddReport(Record, frozen=True, kw_only=True):
         embedded_count: chunks embedded now; the others' embeddings were kept from before.
         snapshot: name of the served snapshot.
         personal_data: document → kind → how much was found in the documents stored now.
+        orders: document → kind → how many orders to a language model were found in them.
         duplicates: what stands in several documents of the collection.
         seconds: by stage: ``read`` (parse, chunk and store), ``embed``, ``write``, ``compare``.
     """
@@ -52,6 +53,7 @@ class AddReport(Record, frozen=True, kw_only=True):
     embedded_count: int = 0
     snapshot: str = ""
     personal_data: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    orders: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     duplicates: DuplicateCounts = DuplicateCounts()
     seconds: dict[str, float]
 

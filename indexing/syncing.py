@@ -45,6 +45,7 @@ class SyncReport(Record, frozen=True, kw_only=True):
         chunk_count: chunks in the collection now.
         snapshot: name of the served snapshot.
         personal_data: document → kind → how much was found in the documents stored now.
+        orders: document → kind → how many orders to a language model were found in them.
         duplicates: what stands in several documents of the collection.
     """
 
@@ -63,6 +64,7 @@ class SyncReport(Record, frozen=True, kw_only=True):
     chunk_count: int = 0
     snapshot: str = ""
     personal_data: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    orders: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     duplicates: DuplicateCounts = DuplicateCounts()
 
     @property
@@ -208,6 +210,7 @@ def _done(
         chunk_count=told.chunk_count,
         snapshot=told.snapshot,
         personal_data=told.personal_data,
+        orders=told.orders,
         duplicates=told.duplicates,
     )
 

@@ -23,7 +23,7 @@ from assistant.core.language import Language
 from assistant.core.prompts import answer_messages, not_covered
 from assistant.core.records import Example, Passage
 from assistant.core.sentences import place_marks, split_sentences, support
-from assistant.core.settings import AnswerSettings
+from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import SynthSettings
 from training.access import EVERYBODY, AccessLists
 from training.dataset import make_example

@@ -139,6 +139,10 @@ class CuratedAnswers:
             return None
         return self._nearest(read, given, question, np.asarray(embedding, np.float32), embedder)
 
+    def holds(self, collection: str) -> bool:
+        """Tell whether a collection has curated answers at all."""
+        return bool(self._current(collection).answers)
+
     def _nearest(
         self,
         read: _Read,

@@ -6,6 +6,9 @@ import logging
 import threading
 from functools import cached_property
 
+from assistant.answering.calibrations import calibrated_settings
+from assistant.answering.curated import CuratedAnswers
+from assistant.answering.curated_source import CollectionCurated
 from assistant.answering.pipeline import Pipeline
 from assistant.answering.releases import check_release, release_settings
 from assistant.core.errors import EngineUnavailable
@@ -56,6 +59,11 @@ class Resources:
         with self._opening:
             return self._given_engine or load_engine(self.settings, self.home)
 
+    @cached_property
+    def curated(self) -> CuratedAnswers:
+        """The answers that people wrote, of all collections."""
+        return CuratedAnswers(self.database, self.settings.curated)
+
     def searcher(self, collection: str) -> Searcher:
         """Open a collection's index.
 
@@ -104,24 +112,37 @@ class Resources:
             releases = Releases(session)
             found = releases.find(release, collection) if release else releases.active(collection)
         if found:
-            return self.released(found)
-        return self._open(collection, self.active_adapter(collection), needs_index=needs_index)
+            opened = self.released(found)
+        else:
+            opened = self._open(collection, self.active_adapter(collection), needs_index=needs_index)
+        if isinstance(opened.searcher, Searcher):
+            opened.curated = CollectionCurated(self.curated, collection, opened.searcher)
+        return opened
 
-    def candidate(self, collection: str, *, needs_index: bool = True) -> Pipeline:
+    def candidate(self, collection: str, *, needs_index: bool = True, is_calibrated: bool = True) -> Pipeline:
         """Open what the next release would be made of: newest snapshot and adapter, whatever is served.
+
+        Without ``is_calibrated`` no answer is held back for being unsure.
 
         Raises:
             NotFoundError: the collection has no index and ``needs_index``.
             ModelError: the base model or the adapter cannot be loaded.
         """
-        return self._open(collection, self.candidate_adapter(collection), needs_index=needs_index)
+        adapter = self.candidate_adapter(collection)
+        return self._open(collection, adapter, needs_index=needs_index, is_calibrated=is_calibrated)
 
-    def _open(self, collection: str, adapter: Adapter | None, *, needs_index: bool) -> Pipeline:
+    def _open(
+        self, collection: str, adapter: Adapter | None, *, needs_index: bool, is_calibrated: bool = True
+    ) -> Pipeline:
         searcher = self.searcher(collection) if needs_index else None
+        settings = self.settings
+        if is_calibrated:
+            folder = self.home.collection(collection)
+            settings = calibrated_settings(folder, settings, adapter.name if adapter else None)
         return Pipeline(
             engine=self._engine_with(adapter),
             searcher=searcher,
-            settings=self.settings,
+            settings=settings,
             adapter=adapter.name if adapter is not None else None,
         )
 

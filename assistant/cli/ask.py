@@ -102,6 +102,10 @@ def show_answer(
         click.echo(click.style(describe_citation(citation), dim=True))
     first, total = answer.timings.get("first_token", 0.0), answer.timings["total"]
     made_with = f"{answer.arm} · {answer.release}" if answer.release else answer.arm
+    sure = "" if answer.route.confidence is None else f" {answer.route.confidence:.2f}"
+    made_with += f" · {answer.route.name}{sure}"
+    for sentence in answer.unsupported:
+        click.echo(click.style(f"in no passage: {sentence}", dim=True))
     click.echo(click.style(f"{made_with} · first word {first:.1f} s · {total:.1f} s", dim=True), err=True)
     return answer
 
@@ -133,6 +137,12 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         ],
         "arm": answer.arm,
         "release": answer.release,
+        "route": answer.route,
+        "searched": answer.searched,
+        "nearest": answer.nearest,
+        "missing": answer.missing,
+        "unsupported": answer.unsupported,
+        "withheld": answer.withheld,
         "is_extract": answer.is_extract,
         "timings": answer.timings,
     }

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from assistant.cli.calibrating import calibrate
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.cli.gating import gate
+from assistant.cli.injecting import injections
 from assistant.cli.jobs import background_option, enqueue
 from assistant.cli.measuring import Evaluation, evaluate_arms, evaluate_retrieval
 from assistant.cli.stability import stability
@@ -43,6 +45,8 @@ def evaluate() -> None:
 
 evaluate.add_command(gate)
 evaluate.add_command(stability)
+evaluate.add_command(calibrate)
+evaluate.add_command(injections)
 
 
 @evaluate.command()

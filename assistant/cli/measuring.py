@@ -183,8 +183,9 @@ def run_name(collection: str, path: Path) -> str:
     return f"{collection}-{_NOT_FILE_NAME.sub('-', path.stem)}"
 
 
-def collection_fingerprint(context: Context, collection: str) -> Fingerprint:
-    """Return what shapes a collection's answers now."""
+def collection_fingerprint(context: Context, collection: str, *, is_calibrated: bool = True) -> Fingerprint:
+    """Return what shapes a collection's answers now, with its calibration or without."""
+    from assistant.answering.calibrations import calibrated_settings
     from assistant.models.folders import model_fingerprint, resolve_model
     from eval.fingerprints import fingerprint_of
     from indexing.snapshots import MANIFEST, current_name
@@ -197,6 +198,9 @@ def collection_fingerprint(context: Context, collection: str) -> Fingerprint:
     name = current_name(home.collection(collection))
     manifest = home.collection(collection) / "snapshots" / name / MANIFEST if name else None
     adapter = context.resources.candidate_adapter(collection)
+    if is_calibrated:
+        folder = home.collection(collection)
+        settings = calibrated_settings(folder, settings, adapter.name if adapter else None)
     return fingerprint_of(
         settings,
         model=model,

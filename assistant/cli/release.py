@@ -55,7 +55,7 @@ def create(
     keep_snapshot(folder, snapshot.name)
     content = compose_release(
         folder,
-        _as_used(context, folder, manifest.fingerprint),
+        _as_used(context, folder, manifest.fingerprint, chosen),
         snapshot.name,
         manifest.fingerprint,
         chosen,
@@ -291,9 +291,11 @@ def _newest_report(context: Context, collection: str) -> Path | None:
         return None
 
 
-def _as_used(context: Context, folder: Path, fingerprint: str) -> Settings:
-    """Return the settings with the collection's own search weight, as the searcher takes them."""
+def _as_used(context: Context, folder: Path, fingerprint: str, adapter: Adapter | None) -> Settings:
+    """Return the settings with the collection's own search weight and calibration, as answers take them."""
+    from assistant.answering.calibrations import calibrated_settings
     from indexing.tuning import tuned_settings
 
     search = tuned_settings(folder, context.settings.search, fingerprint)
-    return msgspec.structs.replace(context.settings, search=search)
+    settings = calibrated_settings(folder, context.settings, adapter.name if adapter else None)
+    return msgspec.structs.replace(settings, search=search)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -33,8 +35,9 @@ def describe_counts(report: object, names: tuple[str, ...]) -> str:
 
 
 def print_findings(report: FilesReport) -> None:
-    """Print what was found in the documents beside their text: personal data, near-duplicates."""
-    for line in filter(None, (_describe_personal_data(report), _describe_duplicates(report))):
+    """Print what was found in the documents: personal data, orders to a language model, near-duplicates."""
+    told = (_describe_personal_data(report), _describe_orders(report), _describe_duplicates(report))
+    for line in filter(None, told):
         click.echo(line)
 
 
@@ -47,14 +50,24 @@ def _describe_duplicates(report: FilesReport) -> str:
 
 
 def _describe_personal_data(report: FilesReport) -> str:
-    counts: dict[str, int] = {}
-    for of_document in report.personal_data.values():
-        for kind, count in of_document.items():
-            counts[kind] = counts.get(kind, 0) + count
-    if not counts:
+    if not report.personal_data:
         return ""
-    told = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+    told = _counts(report.personal_data)
     return f"personal data in {len(report.personal_data)} documents: {told}; see: deskmate index status"
+
+
+def _describe_orders(report: FilesReport) -> str:
+    if not report.orders:
+        return ""
+    told, documents = _counts(report.orders), len(report.orders)
+    return f"orders to a language model in {documents} documents: {told}; no answer follows them"
+
+
+def _counts(found: Mapping[str, Mapping[str, int]]) -> str:
+    counts: Counter[str] = Counter()
+    for of_document in found.values():
+        counts.update(of_document)
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
 
 
 def files_outcome(report: FilesReport) -> Outcome:

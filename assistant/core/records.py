@@ -17,6 +17,8 @@ ElementOrigin = Literal["", "ticket", "dialogue"]
 ChunkKind = Literal["text", "table", "ticket", "dialogue"]
 Role = Literal["system", "user", "assistant", "tool"]
 Split = Literal["train", "valid", "test"]
+RouteName = Literal["curated", "code", "retrieval", "closed_book", "hand_over"]
+HandOverReason = Literal["", "no_passages", "no_evidence", "unknown_code", "orders_only", "refused", "unsure"]
 MetadataValue = str | tuple[str, ...]
 Metadata = dict[str, MetadataValue]
 Filters = Mapping[str, str | Sequence[str]]
@@ -184,6 +186,51 @@ class Usage(Record, frozen=True, kw_only=True):
     completion_tokens: int = 0
 
 
+class Route(Record, frozen=True, kw_only=True):
+    """Which way a question went.
+
+    Attributes:
+        name: ``curated`` (a person wrote the answer), ``code`` (a passage explains the question's code),
+            ``retrieval``, ``closed_book`` (what the weights know), ``hand_over`` (to a person).
+        confidence: chance from 0 to 1 that the answer, or handing over, is right; None where nothing tells.
+        evidence: how well the passages cover the question, from 0 to 1; None where none were looked for.
+        reason: why it is handed over.
+        curated_id: of the curated answer that was given.
+    """
+
+    name: RouteName
+    confidence: float | None = None
+    evidence: float | None = None
+    reason: HandOverReason = ""
+    curated_id: str = ""
+
+
+class Section(Record, frozen=True, kw_only=True):
+    """A place in a document to look at where there is no answer."""
+
+    document: str
+    version: int
+    page: int | None
+    heading_path: tuple[str, ...]
+    chunk_id: str
+
+
+class Withheld(Record, frozen=True, kw_only=True):
+    """A span that gives an order to a language model, and was not obeyed.
+
+    Attributes:
+        number: of the passage, 0 for the question.
+        start: offset in its text, in characters.
+        end: offset behind it.
+        kind: of order, see ``assistant.core.injection``.
+    """
+
+    number: int
+    start: int
+    end: int
+    kind: str
+
+
 class Answer(Record, frozen=True, kw_only=True):
     """What a question got.
 
@@ -201,6 +248,12 @@ class Answer(Record, frozen=True, kw_only=True):
         release: that it was made with, None where none was promoted.
         is_extract: the engine could not be reached: the text quotes the best passages as they stand.
         tool_calls: functions that the asker is to call before there is an answer.
+        route: which way the question went.
+        searched: the question as it was searched for, which stands alone.
+        nearest: where to look, for an answer that abstains.
+        missing: words of the question that none of the passages holds, for an answer that abstains.
+        unsupported: sentences of the text that no passage carries.
+        withheld: orders in passages or question that the engine did not get to see.
     """
 
     id: str
@@ -216,6 +269,12 @@ class Answer(Record, frozen=True, kw_only=True):
     release: str | None = None
     is_extract: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
+    route: Route = Route(name="retrieval")
+    searched: str = ""
+    nearest: tuple[Section, ...] = ()
+    missing: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
 
 
 class Example(Record, frozen=True, kw_only=True):

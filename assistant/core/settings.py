@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from assistant.core.errors import SettingsError
+from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_curated import CuratedSettings
 from assistant.core.settings_gate import GateSettings
 from assistant.core.settings_jobs import JobsSettings
@@ -158,27 +159,6 @@ class SearchSettings(Section, frozen=True, kw_only=True):
     top_k: Positive = 5
     pool: Positive = 50
     dense_weight: Share = 0.6
-
-
-class AnswerSettings(Section, frozen=True, kw_only=True):
-    """``[answer]``: from passages to an answer.
-
-    Attributes:
-        context_passages: most passages in a context.
-        context_tokens: most engine tokens in a context.
-        evidence_threshold: below it the question counts as not covered by the documents; at 0.3 none of
-            500 covered questions was turned away, and 8 in 10 of those to other documents.
-        max_question_characters: longer questions are refused.
-        history_turns: earlier turns that are kept.
-        when_engine_fails: ``refuse`` the question, or ``quote`` the best passages as they stand.
-    """
-
-    context_passages: Positive = 4
-    context_tokens: Positive = 800
-    evidence_threshold: Share = 0.3
-    max_question_characters: Positive = 4000
-    history_turns: Annotated[int, Meta(ge=0)] = 6
-    when_engine_fails: Literal["refuse", "quote"] = "refuse"
 
 
 class EvalSettings(Section, frozen=True, kw_only=True):

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, Question
-from assistant.answering.pipeline import GenerationOptions, Pipeline
+from assistant.answering.pipeline import Pipeline
 from assistant.core.access import Caller
 from assistant.core.errors import EngineError
 from assistant.core.records import Answer, Arm
@@ -100,7 +101,12 @@ class Desk:
     async def _store(self, answer: Answer, caller: Caller, asked: Ask, lineage: Lineage) -> None:
         uses_adapter = answer.arm in {"ft", "rag+ft"}
         made_with = msgspec.structs.replace(
-            lineage, adapter=lineage.adapter if uses_adapter else None, release=answer.release
+            lineage,
+            adapter=lineage.adapter if uses_adapter else None,
+            release=answer.release,
+            route=answer.route.name,
+            confidence=answer.route.confidence,
+            reason=answer.route.reason,
         )
         await self._kept.write(
             lambda session: Answers(session).save(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import PassagesFound
-from assistant.answering.pipeline import GenerationOptions
 from assistant.core.ids import random_id
 from assistant.core.records import Answer, Citation, Passage, ToolCall
 from assistant.service.schemas import ContextCitation, TokenUsage
@@ -183,4 +183,5 @@ def _facts(answer: Answer, text: str | None) -> AnswerFacts:
         text=text,
         release=answer.release,
         is_extract=answer.is_extract,
+        route=answer.route,
     )

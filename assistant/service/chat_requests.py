@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
 from assistant.answering.formats import ANY_OBJECT, check_schema
-from assistant.answering.pipeline import GenerationOptions
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.records import ARMS, Arm, Message, Record, Role, ToolCall, ToolTurn
 from assistant.service.problems import RequestRefused

@@ -15,8 +15,8 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
-from assistant.answering.pipeline import GenerationOptions
 from assistant.core.access import Caller
 from assistant.core.errors import DeskmateError, NotFoundError
 from assistant.service.access import check_collection, narrow

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from assistant.core.language import Language
-from assistant.core.records import Answer, Arm, Passage
+from assistant.core.records import Answer, Arm, Passage, Route, Section, Withheld
 from assistant.service.schemas import (
     MAX_MESSAGES,
     ContextCitation,
@@ -68,6 +68,15 @@ class AnswerReply(Schema, frozen=True, kw_only=True):
     passages: tuple[FoundPassage, ...]
     timings: dict[str, float]
     usage: TokenUsage
+    route: Annotated[Route, Meta(description="Which way the question went, and how sure that is.")]
+    searched: Annotated[str, Meta(description="The question as it was searched for, which stands alone.")]
+    nearest: Annotated[tuple[Section, ...], Meta(description="Where to look, where there is no answer.")]
+    missing: Annotated[tuple[str, ...], Meta(description="Words of the question that no passage holds.")]
+    unsupported: Annotated[tuple[str, ...], Meta(description="Sentences that no passage carries.")]
+    withheld: Annotated[
+        tuple[Withheld, ...],
+        Meta(description="Orders to the model in passages (by number) and question (0); none was followed."),
+    ]
 
     @classmethod
     def from_answer(cls, answer: Answer, collection: str, conversation_id: str | None) -> "AnswerReply":
@@ -89,6 +98,12 @@ class AnswerReply(Schema, frozen=True, kw_only=True):
                 completion_tokens=answer.usage.completion_tokens,
                 total_tokens=answer.usage.prompt_tokens + answer.usage.completion_tokens,
             ),
+            route=answer.route,
+            searched=answer.searched,
+            nearest=answer.nearest,
+            missing=answer.missing,
+            unsupported=answer.unsupported,
+            withheld=answer.withheld,
         )
 
 

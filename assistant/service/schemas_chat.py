@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from assistant.core.records import Arm
+from assistant.core.records import Arm, Route
 from assistant.service.schemas import MAX_MESSAGES, ContextCitation, RequestFilters, Schema, TokenUsage
 
 MAX_STOPS = 4
@@ -194,6 +194,9 @@ class AnswerFacts(Schema, frozen=True, kw_only=True, omit_defaults=True):
     is_extract: Annotated[
         bool, Meta(description="The engine could not be reached: the text quotes passages as they stand.")
     ] = False
+    route: Annotated[Route | None, Meta(description="Which way the question went, and how sure that is.")] = (
+        None
+    )
 
 
 FinishReason = Literal["stop", "length", "tool_calls"]

@@ -33,6 +33,9 @@ class Lineage(Record, frozen=True, kw_only=True):
         adapter: name of the adapter.
         snapshot: of the index.
         release: that put them together.
+        route: which way the question went.
+        confidence: chance that the answer, or handing over, is right.
+        reason: why it was handed over.
     """
 
     engine: str | None = None
@@ -40,6 +43,9 @@ class Lineage(Record, frozen=True, kw_only=True):
     adapter: str | None = None
     snapshot: str | None = None
     release: str | None = None
+    route: str | None = None
+    confidence: float | None = None
+    reason: str = ""
 
 
 class StoredAnswer(Record, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ from assistant.answering.pipeline import Pipeline
 from assistant.core.errors import EngineUnavailable, InputError, NotFoundError
 from assistant.core.progress import NoProgress
 from assistant.core.records import ARMS, Case
-from assistant.core.settings import AnswerSettings, EvalSettings, Settings
+from assistant.core.settings import EvalSettings, Settings
+from assistant.core.settings_answer import AnswerSettings
 from eval.fingerprints import Fingerprint, code_hash, fingerprint_of
 from eval.runner import ANSWERS_FILE, EvalResult, run_arms
 

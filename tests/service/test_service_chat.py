@@ -11,7 +11,8 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from assistant.core.errors import EngineError
-from assistant.core.settings import AnswerSettings, Settings
+from assistant.core.settings import Settings
+from assistant.core.settings_answer import AnswerSettings
 from assistant.engine.scripted import ScriptedEngine
 
 EN = "What does fault code E07 mean?"

@@ -8,7 +8,7 @@ import pytest
 from assistant.core.language import Language
 from assistant.core.prompts import not_covered
 from assistant.core.records import Chunk, Passage
-from assistant.core.settings import AnswerSettings
+from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import SynthSettings
 from training.contexts import grounded_examples, mark_sentences, models_of
 from training.pairs import Pair

@@ -14,7 +14,7 @@ from assistant.core.language import Language
 from assistant.core.progress import NoProgress
 from assistant.core.prompts import not_covered
 from assistant.core.records import Chunk, Message, Passage
-from assistant.core.settings import AnswerSettings
+from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import TeacherSettings
 from assistant.engine.scripted import ScriptedEngine
 from indexing.glossary import Term

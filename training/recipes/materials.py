@@ -10,7 +10,7 @@ from functools import cached_property
 
 from assistant.core.errors import InputError
 from assistant.core.records import Chunk
-from assistant.core.settings import AnswerSettings
+from assistant.core.settings_answer import AnswerSettings
 from indexing.glossary import Term
 from training.access import EVERYBODY, AccessLists
 from training.contexts import PassageSource

@@ -6,8 +6,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 
+from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
-from assistant.answering.pipeline import GenerationOptions
 from assistant.core.access import Caller
 from assistant.service.asking import Ask, Desk, finish
 from assistant.service.controllers.chat import event_stream, first_event, unless_disconnected
