@@ -80,7 +80,9 @@ def test_questions_of_one_subject_in_both_languages_are_one_topic() -> None:
 def test_the_question_in_the_middle_stands_for_its_topic() -> None:
     class Near:
         def embed_queries(self, texts: Sequence[str]) -> Any:
-            angles = np.array([0.0, 0.1, 0.25][: len(texts)])
+            if len(texts) > 3:  # the everyday questions
+                return np.zeros((len(texts), 2), np.float32)
+            angles = np.array([0.0, 0.1, 0.25])
             return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
     (topic,) = find_topics([asked("edge"), asked("middle"), asked("other edge")], Near(), Sections())
@@ -91,6 +93,24 @@ def test_the_question_in_the_middle_stands_for_its_topic() -> None:
 def test_few_questions(count: int) -> None:
     rows = [asked("lift?")] * count
     assert [topic.count for topic in find_topics(rows, Subjects(), Sections())] == [1] * count
+
+
+def test_a_language_of_its_own_direction_does_not_divide_a_topic() -> None:
+    """Both languages lie apart, as embedders put them; what is asked is a small part of each vector."""
+
+    class Apart(Subjects):
+        def embed_queries(self, texts: Sequence[str]) -> Any:
+            subject = super().embed_queries(texts)
+            side = np.array([[4.0, 0.0] if text < "z" else [0.0, 4.0] for text in texts])
+            vectors = np.concatenate([subject, side], axis=1)
+            return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    rows = [asked(text) for text in ("lift?", "电梯？", "cable?", "电缆？", "roof?", "屋顶？")]
+    found = find_topics(rows, Apart(), Sections())
+    assert [topic.languages for topic in found] == [{"en": 1, "zh": 1}] * 3
+    assert {frozenset(topic.examples) for topic in found} == {
+        frozenset(pair) for pair in (("lift?", "电梯？"), ("cable?", "电缆？"), ("roof?", "屋顶？"))
+    }
 
 
 def test_a_chain_of_neighbours_is_not_one_topic() -> None:
