@@ -6,7 +6,9 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -134,3 +136,59 @@ async def test_the_log_names_the_trace(make_pipelines: Callable[..., Any]) -> No
     finally:
         logger.removeHandler(handler)
     assert [(line["trace_id"], line["request_id"]) for line in lines] == [(TRACE, "req-7")]
+
+
+class Collector:
+    """A collector on a real port; answers with a redirect to another path where told to."""
+
+    def __init__(self, status: int) -> None:
+        self.got: list[tuple[str, bytes]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.got.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_POST  # noqa: N815 - as the base class names it
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1/traces"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Collector:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 307])
+async def test_spans_go_to_the_url_of_the_settings_and_nowhere_else(
+    make_pipelines: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    with Collector(status) as collector, Collector(200) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+            monkeypatch.setenv(name, proxy.url)
+        settings = Settings(tracing=TracingSettings(url=collector.url))
+        app = create_app(settings, pipelines=make_pipelines(settings=settings))
+        async with AsyncTestClient(app, base_url="http://127.0.0.1:8080") as client:
+            await client.get("/livez")
+    assert proxy.got == []
+    assert {path for path, _ in collector.got} == {"/v1/traces"}
+    told = ExportTraceServiceRequest.FromString(collector.got[0][1])
+    (resource,) = told.resource_spans
+    named = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
+    assert named["service.name"] == "deskmate"
+    assert [span.name for scope in resource.scope_spans for span in scope.spans] == ["GET /livez"]

@@ -28,9 +28,12 @@ from assistant.store.feedback import Conversations, Feedbacks, Handovers
 from assistant.store.idempotency import Idempotency
 from assistant.store.keys import Keys, NewKey, key_digest
 from assistant.store.migrations import BASELINE
+from assistant.store.sessions import Sessions, session_digest
 from assistant.store.tables import SCHEMA_VERSION
 from assistant.store.tables import Table as Base
+from assistant.store.unanswered import read_unanswered
 from assistant.store.usage import UsageGroup, read_usage
+from assistant.store.webhooks import Webhooks
 
 pytestmark = pytest.mark.slow
 ANSWER = Answer(
@@ -199,3 +202,38 @@ def test_a_server_that_was_restarted_is_used_on(postgres: Any) -> None:
     with database.write() as session:
         Documents(session).make_collection("pumps")
     database.close()
+
+
+def test_two_processes_share_the_outbox_and_a_session_ends(url: str) -> None:
+    one, other = Database(url), Database(url)
+    with one.write() as session:
+        webhooks = Webhooks(session)
+        ends = [
+            webhooks.add("local", f"https://{name}.example", ["handover.opened"], None)[0] for name in "ab"
+        ]
+        for _ in range(2):
+            Handovers(session).open("key-1", "pumps", note="", summary={})
+    with one.write() as first, other.write() as second:
+        assert Webhooks(first).is_due(10.0)
+        mine = Webhooks(first).claim(10.0, 100.0, limit=1)
+        theirs = Webhooks(second).claim(10.0, 100.0)
+    assert (len(mine), {due.endpoint_id for due in theirs}) == (1, {ends[1].id})
+    with one.write() as session:
+        Webhooks(session).succeed(mine[0], 204)
+        Webhooks(session).fail(theirs[0], 500, "HTTP 500", again_at=50.0, disable_after=1)
+        assert Webhooks(session).get(ends[1].id).state == "disabled"
+        assert [due.endpoint_id for due in Webhooks(session).claim(20.0, 100.0, (ends[1].id,))] == [
+            ends[0].id
+        ]
+        assert [row.state for row in Webhooks(session).deliveries(ends[0].id)] == ["pending", "delivered"]
+        Webhooks(session).prune(-1)
+        for end in ends:
+            Webhooks(session).remove(end.id)
+        token = Sessions(session, lambda: 10.0).begin("user-1", "安娜", "agent", ["pumps"], 5.0)
+        found = Sessions(session, lambda: 14.0).find(session_digest(token))
+        assert Sessions(session, lambda: 15.0).find(session_digest(token)) is None
+        assert read_unanswered(session, "pumps") == []
+    assert found is not None
+    assert (found.caller.name, found.caller.collections) == ("安娜", ("pumps",))
+    one.close()
+    other.close()
