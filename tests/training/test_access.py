@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from assistant.core.errors import InputError
+from assistant.core.progress import NoProgress
 from assistant.core.records import Chunk, Passage
 from assistant.core.settings import AnswerSettings
-from assistant.core.settings_synth import SynthSettings
+from assistant.core.settings_synth import SynthSettings, TeacherSettings
+from assistant.engine.scripted import ScriptedEngine
 from training.access import EVERYBODY, AccessLists
 from training.adapters import common_access
 from training.assembling import finish_examples
 from training.contexts import grounded_examples
 from training.filtering import PairFilter
 from training.pairs import Pair
+from training.recipes.materials import Materials
+from training.recipes.reading import place
 from training.synthesis import closed_book_examples
+from training.teaching import Teacher
 
 LISTS = AccessLists(
     {
@@ -103,6 +110,23 @@ def test_rows_by_heart_and_of_recipes_carry_the_list_and_none_mixes_closed_docum
     assert common_access(rows) == ("sales",)
     with pytest.raises(InputError, match="nobody may read all documents"):
         common_access([*rows, *closed_book_examples([pair("board.md")], LISTS)])
+
+
+def test_a_recipes_context_holds_what_all_readers_may_read(tmp_path: Path) -> None:
+    materials = Materials(
+        chunks=(),
+        pairs=(),
+        searcher=Everything(),
+        count_tokens=len,
+        teacher=Teacher(ScriptedEngine, TeacherSettings(), tmp_path, NoProgress()),
+        answer=AnswerSettings(context_tokens=4000),
+        seed=1,
+        access=LISTS,
+    )
+    asked = [pair("sales.md"), pair("open.md")]
+    placed = place(asked, materials, random.Random(1), [True, True])
+    shown = [{passage.chunk.document for passage in row.passages or ()} for row in placed]
+    assert shown == [{"sales.md", "service.md", "open.md"}, {"open.md"}]
 
 
 def test_without_lists_everything_is_for_everybody() -> None:
