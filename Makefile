@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo serve test slow lint check fix bench bench-index bench-service bench-peers clean
+.PHONY: help setup demo serve test slow sglang lint check fix bench bench-index bench-service bench-peers bench-serve clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ slow: setup ## The tests with real small models
 	$(BIN)/deskmate models prepare
 	$(PYTEST) -m "slow and not sglang and not gpu"
 
+sglang: setup ## The tests with a real SGLang server; make its environment first: deskmate engine install
+	$(BIN)/deskmate models prepare --profile test
+	$(PYTEST) -m sglang
+
 lint: setup ## Format, ruff, mypy and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -54,6 +58,16 @@ bench: setup ## Speed as a ratio: the local engine and training beside plain tra
 	$(BIN)/deskmate models prepare
 	$(BIN)/python -m assistant.engine.bench
 	$(BIN)/python -m training.bench
+
+# needs deskmate engine install; GGUF=FILE also sets llama.cpp beside the local engine, both with those weights
+GGUF :=
+bench-serve: setup ## Deskmate beside raw SGLang, its prefix cache, and SGLang killed under load
+	$(BIN)/deskmate models prepare --profile test
+	$(BIN)/python -m eval.serving_bench
+	$(BIN)/python -m eval.prefix_bench
+	$(BIN)/python -m eval.chaos_bench
+	$(if $(GGUF),$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]")
+	$(if $(GGUF),$(BIN)/python -m assistant.engine.llama_bench --gguf $(GGUF))
 
 # documents to embed, for instance: make bench-index DOCUMENTS=/some/folder; CHUNKS=1000000 takes an hour
 DOCUMENTS := assistant/samples/files

@@ -11,7 +11,7 @@ from assistant.answering.curated import CuratedAnswers
 from assistant.answering.curated_source import CollectionCurated
 from assistant.answering.pipeline import Pipeline
 from assistant.answering.releases import check_release, release_settings
-from assistant.core.errors import EngineUnavailable
+from assistant.core.errors import EngineUnavailable, ModelError
 from assistant.core.home import Home
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
@@ -20,6 +20,7 @@ from assistant.store.adapters import Adapter, Adapters
 from assistant.store.candidates import read_candidate
 from assistant.store.database import Database
 from assistant.store.releases import Release, Releases
+from assistant.store.splits import Split
 from indexing.embedders import Embedders
 from indexing.embedding import Embedder
 from indexing.search import Searcher
@@ -34,12 +35,19 @@ class Resources:
         home: the data folder.
         settings: all settings.
         engine: that generates; the one that the settings name if absent.
+        asks_canaries: let an adapter that the engine has just loaded into this process prove itself; takes
+            seconds, which a command that asks one question does not have.
     """
 
-    def __init__(self, home: Home, settings: Settings, engine: Engine | None = None) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, engine: Engine | None = None, *, asks_canaries: bool = False
+    ) -> None:
         self.home = home
         self.settings = settings
         self._given_engine = engine
+        self._asks_canaries = asks_canaries
+        self._loaded: set[str] = set()
+        self._proven: set[str] = set()
         self._opening = threading.RLock()
         self._embedders = Embedders(settings, home)
 
@@ -91,7 +99,8 @@ class Resources:
         with self.database.read() as session:
             release = Releases(session).active(collection)
             if release is not None:
-                return release.id
+                split = Releases(session).split(collection)
+                return f"{release.id} {split.challenger} {split.weight}" if split else release.id
             adapter = Adapters(session).active(collection)
             return adapter.name if adapter else ""
 
@@ -118,6 +127,12 @@ class Resources:
         if isinstance(opened.searcher, Searcher):
             opened.curated = CollectionCurated(self.curated, collection, opened.searcher)
         return opened
+
+    def split(self, collection: str) -> tuple[Split, Pipeline] | None:
+        """Return a collection's A/B and its challenger opened, None where there is none; errors as above."""
+        with self.database.read() as session:
+            split = Releases(session).split(collection)
+        return (split, self.pipeline(collection, release=split.challenger)) if split else None
 
     def candidate(self, collection: str, *, needs_index: bool = True, is_calibrated: bool = True) -> Pipeline:
         """Open what the next release would be made of: newest snapshot and adapter, whatever is served.
@@ -176,10 +191,36 @@ class Resources:
             if adapter is not None:
                 try:
                     engine.load_adapter(adapter.name, adapter.folder)
+                    self._loaded.add(adapter.name)
+                    self._prove(engine, adapter.name)
                 except EngineUnavailable as error:
                     # it is asked for again with the first question that the engine can answer
                     _LOG.warning("adapter %s is loaded later: %s", adapter.name, error)
         return engine
+
+    def _prove(self, engine: Engine, name: str) -> None:
+        """Ask an adapter its canary once; an SGLang server's client does so itself with every load."""
+        if not self._asks_canaries or self.settings.engine.kind != "local" or name in self._proven:
+            return
+        try:
+            engine.prove_adapter(name)
+        except ModelError:
+            engine.unload_adapter(name)
+            raise
+        self._proven.add(name)
+
+    def drop_revoked(self) -> None:
+        """Let the engine forget the adapters that were loaded from here and are no longer registered."""
+        if "engine" not in self.__dict__ or not self._loaded:
+            return
+        with self.database.read() as session:
+            gone = {name for name in self._loaded if Adapters(session).find(name) is None}
+        for name in gone:
+            _LOG.warning("adapter %s was revoked", name)
+            with self._opening:
+                self.engine.unload_adapter(name)
+                self._loaded.discard(name)
+                self._proven.discard(name)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -16,7 +16,7 @@ from assistant.core.settings import Settings
 from assistant.store.adapters import Adapter
 from assistant.store.audit import AuditEvent, AuditLog
 from assistant.store.database import Database
-from assistant.store.releases import Action, Release, ReleaseContent, Releases
+from assistant.store.releases import Release, ReleaseContent, Releases, Switch
 from indexing.snapshots import MANIFEST, open_named, released_names, set_released, switching_lock
 
 # section → keys that shape an answer; what is left out (threads, ports, limits) may differ
@@ -180,7 +180,7 @@ def switch_release(
     home: Home,
     database: Database,
     release: Release,
-    action: Action,
+    action: Switch,
     before: str | None,
     actor: str,
     proof: str,

@@ -15,6 +15,7 @@ from assistant.core.errors import DeskmateError, ResourceError
 
 # name → "module:attribute"; a command's module is imported only when it runs or shows its help
 COMMANDS = {
+    "adapter": "assistant.cli.adapter:adapter",
     "ask": "assistant.cli.ask:ask",
     "assess": "assistant.cli.assess:assess",
     "audit": "assistant.cli.audit:audit",

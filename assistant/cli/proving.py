@@ -106,12 +106,7 @@ def pass_canary(context: Context, release: Release) -> str:
     Raises:
         ModelError: it does not.
     """
-    from assistant.engine.canary import check_canary
-
-    adapter, settings = _adapter(context, release), context.settings
-    dtype = settings.sglang.dtype if settings.engine.kind == "sglang" else settings.engine.dtype
-    key = f"{settings.engine.kind}/{dtype}"
-    is_known = check_canary(adapter.name, Path(adapter.folder), key, context.resources.engine.complete)
+    is_known = context.resources.engine.prove_adapter(_adapter(context, release).name)
     return "canary: as before" if is_known else "canary: recorded"
 
 

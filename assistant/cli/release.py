@@ -9,20 +9,22 @@ import msgspec
 
 from assistant.cli.building import collection_option, json_option
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.release_ab import ab
+from assistant.cli.releasing import ACTOR, find_release, note
 from assistant.core.errors import CollectionBusy, InputError, NotFoundError
 from assistant.core.records import Record
 from assistant.core.settings import Settings
 from assistant.jobs.records import Job, Outcome
 from assistant.store.adapters import Adapter, Adapters
-from assistant.store.audit import AuditEvent, AuditLog
-from assistant.store.releases import Action, Release, Releases
-
-_ACTOR = "local"
+from assistant.store.releases import Release, Releases, Switch
 
 
 @click.group()
 def release() -> None:
     """Put together what is served, prove it, serve it and take it back."""
+
+
+release.add_command(ab)
 
 
 @release.command()
@@ -62,7 +64,7 @@ def create(
         report or _newest_report(context, collection),
     )
     with context.resources.database.write() as session:
-        made = Releases(session).save(content, _ACTOR)
+        made = Releases(session).save(content, ACTOR)
     if as_json:
         print_json(made)
         return
@@ -104,7 +106,7 @@ def list_releases(context: Context, collection: str, *, as_json: bool) -> None:
 @pass_context
 def show(context: Context, name: str, collection: str, *, as_json: bool) -> None:
     """Show everything that RELEASE is made of."""
-    found = _find(context, name, collection)
+    found = find_release(context, name, collection)
     if as_json:
         print_json(found)
         return
@@ -122,7 +124,9 @@ def diff(context: Context, old: str, new: str, collection: str, *, as_json: bool
     """Show what differs from release OLD to release NEW."""
     from assistant.answering.releases import differences
 
-    rows = differences(_find(context, old, collection).content, _find(context, new, collection).content)
+    rows = differences(
+        find_release(context, old, collection).content, find_release(context, new, collection).content
+    )
     if as_json:
         print_json([{"name": name, "old": left, "new": right} for name, left, right in rows])
         return
@@ -143,7 +147,7 @@ def promote(
     """Prove RELEASE (gate, canary, parity) and serve it; running services switch within a second or two."""
     from assistant.cli.proving import prove
 
-    found, before = _find(context, name, collection), _active(context, collection)
+    found, before = find_release(context, name, collection), _active(context, collection)
     proof = prove(context, found, gate=not without_gate, parity=not without_parity)
     _switch(context, found, "promote", before, proof)
     if as_json:
@@ -172,7 +176,7 @@ def promote_job(context: Context, job: Job) -> Outcome:
     from assistant.cli.proving import prove
 
     wanted = msgspec.convert(job.arguments, PromoteArguments)
-    found = _find(context, wanted.release, job.collection)
+    found = find_release(context, wanted.release, job.collection)
     proof = prove(context, found, gate=True, parity=True)
     database = context.resources.database
     try:
@@ -209,10 +213,10 @@ def retire(context: Context, name: str, collection: str) -> None:
     """Let RELEASE never be served again; its snapshot may then be pruned."""
     from assistant.answering.releases import let_go
 
-    found = _find(context, name, collection)
+    found = find_release(context, name, collection)
     with context.resources.database.write() as session:
-        Releases(session).retire(found, _ACTOR)
-        _note(AuditLog(session), "retire", found)
+        Releases(session).retire(found, ACTOR)
+        note(session, "release.retire", f"{collection}/{found.id}")
         left = Releases(session).of(collection)
     let_go(context.home.collection(collection), left)
     click.echo(f"{found.id} is retired")
@@ -233,16 +237,11 @@ def parity(context: Context, name: str | None, collection: str, *, as_json: bool
             f"no release of collection {collection!r} is served",
             next_command=f"deskmate release create --collection {collection}",
         )
-    measured = measure_parity(context, _find(context, chosen, collection))
+    measured = measure_parity(context, find_release(context, chosen, collection))
     if as_json:
         print_json({"is_equal": measured.is_equal, "dtype": measured.dtype, "rows": measured.rows})
     else:
         show_parity(measured)
-
-
-def _find(context: Context, name: str, collection: str) -> Release:
-    with context.resources.database.read() as session:
-        return Releases(session).find(name, collection)
 
 
 def _active(context: Context, collection: str) -> str | None:
@@ -251,22 +250,10 @@ def _active(context: Context, collection: str) -> str | None:
     return found.id if found else None
 
 
-def _switch(context: Context, found: Release, action: Action, before: str | None, proof: str) -> None:
+def _switch(context: Context, found: Release, action: Switch, before: str | None, proof: str) -> None:
     from assistant.answering.releases import switch_release
 
-    switch_release(context.home, context.resources.database, found, action, before, _ACTOR, proof)
-
-
-def _note(log: AuditLog, action: str, found: Release) -> None:
-    event = AuditEvent(
-        actor=_ACTOR,
-        role="",
-        action=f"release.{action}",
-        target=f"{found.content.collection}/{found.id}",
-        status=200,
-        request_id="",
-    )
-    log.append(event)
+    switch_release(context.home, context.resources.database, found, action, before, ACTOR, proof)
 
 
 def _choose_adapter(context: Context, collection: str, name: str | None) -> Adapter | None:

@@ -71,17 +71,24 @@ def seal_adapter(folder: Path, base: Path) -> Seal:
     return seal
 
 
-def check_adapter(folder: Path, base: Path) -> None:
+def check_adapter(folder: Path, base: Path | None, *, max_rank: int = MAX_RANK) -> None:
     """Refuse an adapter that is broken, changed or made for another base model.
 
     An adapter without a seal, trained elsewhere, is held to its sizes only.
+
+    Args:
+        folder: of the adapter.
+        base: folder of the base model; None where it lies on another machine.
+        max_rank: that the engine takes.
 
     Raises:
         ModelError: naming the folder and the reason.
     """
     config = _read_object(folder, CONFIG_FILE)
     _check_seal(folder, base)
-    _check_config(folder, config)
+    _check_config(folder, config, max_rank)
+    if base is None:
+        return
     base_shapes: Shapes = {}
     for file in _weight_files(base):
         base_shapes |= read_shapes(file)
@@ -122,7 +129,7 @@ def _is_sound(entry: Mapping[str, Any]) -> bool:
     return bool(0 <= start <= end and (not expected or expected == end - start))
 
 
-def _check_seal(folder: Path, base: Path) -> None:
+def _check_seal(folder: Path, base: Path | None) -> None:
     if not (folder / SEAL_FILE).exists():
         return
     record = _read_object(folder, SEAL_FILE)
@@ -130,19 +137,26 @@ def _check_seal(folder: Path, base: Path) -> None:
     for name, expected in (hashes if isinstance(hashes, dict) else {}).items():
         if _sha256(folder / Path(name).name) != expected:
             raise ModelError(f"adapter {folder}: {name} was changed after training")
-    if record.get("base_fingerprint") != model_fingerprint(base):
+    if base is not None and record.get("base_fingerprint") != model_fingerprint(base):
         raise ModelError(f"adapter {folder} was trained on another base model than {base}")
 
 
-def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
+def _check_config(folder: Path, config: Mapping[str, Any], max_rank: int) -> None:
     kind, rank, targets = config.get("peft_type"), config.get("r"), config.get("target_modules")
     if kind != "LORA":
         raise ModelError(f"adapter {folder}: peft_type is {kind!r}, only LORA is supported")
-    if not isinstance(rank, int) or not 1 <= rank <= MAX_RANK:
-        raise ModelError(f"adapter {folder}: rank {rank!r} is not between 1 and {MAX_RANK}")
+    ranks = (rank, *(config.get("rank_pattern") or {}).values())
+    if wrong := [one for one in ranks if not isinstance(one, int) or not 1 <= one <= max_rank]:
+        raise ModelError(f"adapter {folder}: rank {wrong[0]!r} is not between 1 and {max_rank}")
     if not targets or not isinstance(targets, list | str):
         raise ModelError(f"adapter {folder}: {CONFIG_FILE} names no target_modules")
-    for key in ("use_dora", "modules_to_save", "trainable_token_indices", "alora_invocation_tokens"):
+    if config.get("use_dora"):
+        raise ModelError(
+            f"adapter {folder} was tuned with DoRA, which scales whole rows of the base model's matrices: no "
+            "engine here does that for one request of a batch",
+            next_command="deskmate --set train.method=lora train",
+        )
+    for key in ("modules_to_save", "trainable_token_indices", "alora_invocation_tokens"):
         if config.get(key):
             raise ModelError(f"adapter {folder}: {key} is not supported")
 

@@ -55,6 +55,19 @@ class Worker:
         """Rows that hold a place now."""
         return sum(not row.is_ended for _, row in self._rows)
 
+    @property
+    def waiting_count(self) -> int:
+        """Rows that wait for a place."""
+        with self._wake:
+            return sum(map(len, self._waiting.values()))
+
+    def uses(self, adapter: str) -> bool:
+        """Tell whether a row of an adapter runs or waits; called on the worker's thread."""
+        with self._wake:
+            waiting = [row for lane in self._waiting.values() for row in lane]
+        rows = [*waiting, *(row for _, row in self._rows)]
+        return any(row.request.adapter == adapter and not row.is_ended for row in rows)
+
     def submit(self, row: Row, lane: Lane) -> None:
         """Let a row wait for a place.
 
@@ -148,7 +161,7 @@ class Worker:
         rows = [row for _, row in newcomers]
         try:
             scores = self._decoder.add([row.prompt for row in rows], [row.request.adapter for row in rows])
-        except (RuntimeError, MemoryError) as error:  # a prompt too large for the machine ends itself only
+        except Exception as error:  # noqa: BLE001 - a prompt too large for the machine ends itself only
             _LOG.exception("a prompt failed")
             _fail(rows, error)
             return

@@ -1,13 +1,18 @@
 """Canaries: fixed prompts whose greedy text an adapter must give again whenever an engine loads it.
 
 They stand in ``canary.json`` beside the adapter's weights. Training writes the prompts; the first engine of a
-kind and number format that loads the adapter writes its texts, all later loads are held to them.
+kind, version, device and number format that loads the adapter writes its texts, all later loads are held to
+them.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -16,7 +21,9 @@ from assistant.core.jsonl import write_json
 from assistant.core.records import Example, Message, Record
 from assistant.engine.protocol import Completion, GenerationRequest
 
+Outcome = Literal["passed", "recorded", "failed"]
 CANARY_FILE = "canary.json"
+_LOG = logging.getLogger(__name__)
 _PROMPTS = 3
 _TOKENS = 24
 _TRIES = 2
@@ -34,7 +41,7 @@ class Canary(Record, frozen=True, kw_only=True):
 
     Attributes:
         prompts: conversations up to where the assistant answers.
-        texts: engine kind and number format → the text that each prompt got.
+        texts: what the engine computes with (``Engine.numerics``) → the text that each prompt got.
         is_taught: the prompts are of the adapter's training: the base model answers them otherwise.
     """
 
@@ -62,7 +69,8 @@ def check_canary(name: str, folder: Path, key: str, complete: Complete) -> bool:
     Args:
         name: of the adapter.
         folder: of its files.
-        key: engine kind and number format, such as ``sglang/float32``.
+        key: what the engine computes with, such as ``sglang/0.5.23/cpu/float32``; in another format than
+            float32 one text of three may differ: in a batch with others a near tie may fall the other way.
         complete: generates greedily.
 
     Returns:
@@ -85,13 +93,15 @@ def check_canary(name: str, folder: Path, key: str, complete: Complete) -> bool:
             )
         _record(folder, canary, key, got)
         return False
-    for prompt, old, new in zip(canary.prompts, known, got, strict=True):
-        if old != new:
-            raise ModelError(
-                f"adapter {name!r} fails its canary in {key}: to {prompt[-1].content[:60]!r} it says "
-                f"{new[:60]!r} instead of {old[:60]!r}",
-                next_command="deskmate release parity",
-            )
+    rows = zip(canary.prompts, known, got, strict=True)
+    wrong = [(prompt, old, new) for prompt, old, new in rows if old != new]
+    if len(wrong) > _let_pass(key, len(known)):
+        prompt, old, new = wrong[0]
+        raise ModelError(
+            f"adapter {name!r} fails its canary in {key}: to {prompt[-1].content[:60]!r} it says "
+            f"{new[:60]!r} instead of {old[:60]!r}",
+            next_command="deskmate release parity",
+        )
     return True
 
 
@@ -110,6 +120,10 @@ def read_canary(folder: Path) -> Canary:
         raise ModelError(f"adapter {folder}: {CANARY_FILE} cannot be read: {error}") from error
 
 
+def _let_pass(key: str, count: int) -> int:
+    return 0 if key.endswith("float32") else (count - 1) // 2
+
+
 def _ask(canary: Canary, adapter: str | None, complete: Complete) -> tuple[str, ...]:
     requests = [
         GenerationRequest(messages=prompt, adapter=adapter, max_new_tokens=_TOKENS)
@@ -119,4 +133,31 @@ def _ask(canary: Canary, adapter: str | None, complete: Complete) -> tuple[str, 
 
 
 def _record(folder: Path, canary: Canary, key: str, texts: tuple[str, ...]) -> None:
-    write_json(folder / CANARY_FILE, msgspec.structs.replace(canary, texts={**canary.texts, key: texts}))
+    try:
+        write_json(folder / CANARY_FILE, msgspec.structs.replace(canary, texts={**canary.texts, key: texts}))
+    except OSError as error:  # a folder that is only read: each load records anew
+        _LOG.warning("the canary of %s cannot be recorded: %s", folder, error.strerror)
+
+
+class CanaryCounts:
+    """How canaries ended, by adapter. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, Outcome]] = Counter()
+
+    def ask(self, name: str, folder: Path, key: str, complete: Complete) -> bool:
+        """Ask an adapter's canary and count its outcome; as ``check_canary``."""
+        outcome: Outcome = "failed"
+        try:
+            is_known = check_canary(name, folder, key, complete)
+            outcome = "passed" if is_known else "recorded"
+        finally:
+            with self._lock:
+                self._counts[name, outcome] += 1
+        return is_known
+
+    def counts(self) -> dict[tuple[str, Outcome], int]:
+        """Return (adapter, outcome) → how often."""
+        with self._lock:
+            return dict(self._counts)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.core.errors import ModelError, NotFoundError
+from prometheus_client import Metric
+
+from assistant.core.errors import EngineError, ModelError, NotFoundError
 from assistant.core.settings import EngineSettings
 from assistant.engine.adapters import WEIGHTS_FILE, check_adapter
 from assistant.engine.batching import Worker
+from assistant.engine.canary import CanaryCounts
 from assistant.engine.decoding import Decoder
+from assistant.engine.figures import canary_family, gauge
 from assistant.engine.loading import load_model
 from assistant.engine.packing import pack_linear_layers
 from assistant.engine.protocol import Completion, GenerationRequest, Offer, PromptTooLong
@@ -23,6 +28,7 @@ from assistant.engine.streams import ClosingStream
 if TYPE_CHECKING:
     import torch
 
+_DRAIN_LOOK_SECONDS = 0.02
 _BASE = "__base__"  # PEFT's word for "no adapter" in a mixed batch
 
 
@@ -46,6 +52,7 @@ class LocalEngine:
         pack_linear_layers(self._loaded.model)
         self._model = AdaptedModel(self._loaded.model)
         self._sources: dict[str, Path] = {}
+        self._canaries = CanaryCounts()
         self._loading = threading.Lock()
         self._is_closed = False
         decoder = Decoder(
@@ -134,6 +141,56 @@ class LocalEngine:
             self._worker.call(lambda: self._model.load(name, source))
             self._sources[name] = source
 
+    def unload_adapter(self, name: str) -> None:
+        """Let an adapter's requests end and free its weights; one that is not loaded is left alone.
+
+        Raises:
+            EngineError: its requests do not end within the time of a token.
+        """
+        with self._loading:
+            if self._sources.pop(name, None) is None:  # from here on new requests are refused
+                return
+            until = time.monotonic() + self._settings.timeout_seconds
+
+            def unload() -> bool:
+                if self._worker.uses(name):
+                    return False
+                self._model.unload(name)
+                return True
+
+            while not self._worker.call(unload):
+                if time.monotonic() > until:
+                    raise EngineError(f"adapter {name!r} still answers, so it stays in memory")
+                time.sleep(_DRAIN_LOOK_SECONDS)
+
+    def prove_adapter(self, name: str) -> bool:
+        """Ask a loaded adapter its canary; return whether its texts were known.
+
+        Raises:
+            NotFoundError: it is not loaded.
+            ModelError: it does not say what it said before.
+        """
+        source = self._sources.get(name)
+        if source is None:
+            raise NotFoundError(f"adapter {name!r} is not loaded")
+        return self._canaries.ask(name, source, self.numerics(), self.complete)
+
+    def numerics(self) -> str:
+        """Return ``local/VERSION OF TORCH/DEVICE/FORMAT``."""
+        import torch
+
+        device = self._loaded.model.device.type
+        return f"local/{torch.__version__}/{device}/{self._settings.dtype}"
+
+    def metrics(self) -> list[Metric]:
+        """Return how many requests run and wait, and how canaries ended."""
+        return [
+            gauge("requests_running", "Requests that are generated now.", {self._name: self.running_count}),
+            gauge("requests_waiting", "Requests that wait.", {self._name: self._worker.waiting_count}),
+            gauge("adapters_loaded", "Adapters in memory.", {self._name: len(self._sources)}),
+            canary_family(self._canaries.counts()),
+        ]
+
     def adapters(self) -> tuple[str, ...]:
         """Return the names of the loaded adapters."""
         return tuple(self._sources)
@@ -177,9 +234,10 @@ class AdaptedModel:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
+        self._model = self._base = model
         self._keys: dict[str, str] = {}  # PEFT takes no dots in names
         self._active: str | None = None
+        self._loaded_count = 0
         model.get_output_embeddings().register_forward_pre_hook(_own_rows)
 
     def forward(self, adapters: Sequence[str | None], inputs: dict[str, Any]) -> torch.Tensor:
@@ -192,7 +250,9 @@ class AdaptedModel:
         elif self._keys:
             options["adapter_names"] = [self._key(name) for name in adapters]
             self._activate(next(name for name in adapters if name))
-        scores: torch.Tensor = self._model(**inputs, **options).logits[:, -1]
+        # PEFT's model cannot do without an adapter once it has had one
+        model = self._model if self._keys else self._base
+        scores: torch.Tensor = model(**inputs, **options).logits[:, -1]
         return scores
 
     def load(self, name: str, folder: Path) -> None:
@@ -206,20 +266,33 @@ class AdaptedModel:
         _check_numbers(folder)
         # PEFT asks transformers for something by its old name; nobody who reads that can do anything
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        key = f"adapter{len(self._keys)}"
+        key = f"adapter{self._loaded_count}"
         # in the model's own type, as training computes: widened, every layer would convert to and fro
         options: dict[str, Any] = {"adapter_name": key, "autocast_adapter_dtype": False}
         try:
-            if self._keys:
+            if self._loaded_count:
                 self._model.load_adapter(str(folder), **options)
             else:
                 self._model = PeftModel.from_pretrained(self._model, str(folder), **options)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(f"adapter {folder} cannot be loaded: {error}") from error
         self._model.eval()
+        self._loaded_count += 1
         self._keys[name] = key
         self._active = None  # layers that this adapter is the first on know nothing of the state before
         self._activate(name)
+
+    def unload(self, name: str) -> None:
+        """Free an adapter's weights; no row may use it."""
+        key = self._keys.pop(name)
+        # PEFT says that it chose another active adapter; which one is active is decided here anew
+        warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
+        self._model.delete_adapter(key)
+        self._active = None
+        if self._keys:
+            self._activate(next(iter(self._keys)))
+        else:
+            self._model.base_model.disable_adapter_layers()
 
     def _key(self, name: str | None) -> str:
         return _BASE if name is None else self._keys[name]

@@ -6,20 +6,22 @@ once, and after the adapter was loaded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 from assistant.core.errors import ModelError
 from assistant.core.records import Message, Record
-from assistant.engine.loading import load_model
+from assistant.engine.loading import LoadedModel, load_model
 from assistant.engine.protocol import Completion, Engine, GenerationRequest
 
 Phase = Literal["alone", "resident", "concurrent", "reloaded"]
 TOKENS = 16
 # a nat of difference is a factor of 2.7: in bfloat16 sums in another order differ by hundredths
 LOGPROB_BOUND = {"float32": 0.001, "bfloat16": 0.25, "float16": 0.05}
+_EXACT = "float32"
 _AT_ONCE = 12
 
 
@@ -37,10 +39,13 @@ class ParityRow(Record, frozen=True, kw_only=True):
         phase: how it was asked.
         adapter: with which one, None for the base model.
         prompt: its end.
-        is_equal: same text; in half precision also where it parts at a near tie within the bound.
+        is_equal: same text and log-probabilities; in half precision also another text each of whose tokens
+            the reference finds as likely as its own choice there, within the bound.
         served: text of the engine.
         expected: text of the reference.
-        logprob_gap: largest difference over the tokens that both chose; None where the engine tells none.
+        logprob_gap: largest difference over the tokens that both chose; of another text how much less
+            likely, in the eyes of the reference, its least likely token is than the best one there. None
+            where the engine tells no log-probabilities.
     """
 
     phase: Phase
@@ -64,7 +69,56 @@ class Parity(Record, frozen=True, kw_only=True):
         return bool(self.rows) and all(row.is_equal for row in self.rows)
 
 
-References = dict[tuple[str | None, int], Reference]
+class References:
+    """What transformers and PEFT say, and what they make of what another engine said.
+
+    Args:
+        loaded: the base model.
+        adapters: name → folder.
+        prompts: conversations up to where the assistant answers.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, adapters: dict[str, Path], prompts: Sequence[Sequence[Message]]
+    ) -> None:
+        self._loaded = loaded
+        self._prompts = prompts
+        self._keys = {name: str(number) for number, name in enumerate(adapters)}
+        self._model: Any = loaded.model
+        places = range(len(prompts))
+        self.said = {(None, place): _generate(loaded, self._model, prompts[place]) for place in places}
+        for name, folder in adapters.items():
+            self._model = _with_adapter(loaded.model, self._model, self._keys[name], folder)
+            self.said |= {(name, place): _generate(loaded, self._model, prompts[place]) for place in places}
+
+    def regret(self, adapter: str | None, place: int, done: Completion) -> float:
+        """Return how much less likely than the best one a text's least likely token is, in nats.
+
+        The text is read token by token, each after those before it, so where it parts from the reference's
+        own makes no difference to what comes later.
+        """
+        import torch
+
+        tokenizer = self._loaded.tokenizer
+        prompt = tokenizer.prompt_ids(self._prompts[place])
+        answer = tokenizer.answer_ids(done.text.rstrip("\ufffd"))
+        if done.finish_reason != "stop":
+            answer = answer[:-1]  # no end was chosen
+        if not answer:
+            return 0.0
+        with torch.inference_mode(), self._only(adapter):
+            logits = self._model(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].float()
+        scores = torch.log_softmax(logits[len(prompt) - 1 : -1], -1)
+        chosen = scores.gather(1, torch.tensor(answer)[:, None])[:, 0]
+        return float((scores.max(-1).values - chosen).max())
+
+    @contextmanager
+    def _only(self, adapter: str | None) -> Iterator[None]:
+        if adapter is not None:
+            self._model.set_adapter(self._keys[adapter])
+        bare = self._model.disable_adapter() if adapter is None and self._keys else nullcontext()
+        with bare:
+            yield
 
 
 def compute_references(
@@ -81,22 +135,10 @@ def compute_references(
         prompts: conversations up to where the assistant answers.
         dtype: ``float32`` or ``bfloat16``.
 
-    Returns:
-        (adapter, place of the prompt) → text and log-probabilities.
-
     Raises:
         ModelError: base model or adapter are broken.
     """
-    loaded = load_model(base, "bfloat16" if dtype == "bfloat16" else "float32")
-    found: References = {}
-    for place, messages in enumerate(prompts):
-        found[None, place] = _generate(loaded, loaded.model, messages)
-    model: Any = None
-    for number, (name, folder) in enumerate(adapters.items()):
-        model = _with_adapter(loaded.model, model, str(number), folder)
-        for place, messages in enumerate(prompts):
-            found[name, place] = _generate(loaded, model, messages)
-    return found
+    return References(load_model(base, "bfloat16" if dtype == "bfloat16" else "float32"), adapters, prompts)
 
 
 def check_parity(
@@ -129,9 +171,18 @@ def check_parity(
         ]
         with ThreadPoolExecutor(at_once) as pool:
             answers = list(pool.map(lambda request: engine.complete([request])[0], requests))
-        for key, done in zip(keys, answers, strict=True):
-            last = prompts[key[1]][-1].content
-            rows.append(_row(phase, key[0], last, done, references[key], LOGPROB_BOUND[dtype]))
+        for (name, place), done in zip(keys, answers, strict=True):
+            gap, is_equal = _compare(references, name, place, done, dtype)
+            row = ParityRow(
+                phase=phase,
+                adapter=name,
+                prompt=prompts[place][-1].content[-80:],
+                is_equal=is_equal,
+                served=done.text,
+                expected=references.said[name, place].text,
+                logprob_gap=gap,
+            )
+            rows.append(row)
 
     places = range(len(prompts))
     first, *others = adapters
@@ -142,47 +193,28 @@ def check_parity(
     mixed = [(name, place) for place in places for name in (None, *adapters)]
     compare("resident", mixed)
     compare("concurrent", mixed, at_once=_AT_ONCE)
-    unload: Callable[[str], None] | None = getattr(engine, "unload_adapter", None)
-    if unload is not None:
-        unload(first)
-        engine.load_adapter(first, str(adapters[first]))
-        compare("reloaded", [(first, place) for place in places])
+    engine.unload_adapter(first)
+    engine.load_adapter(first, str(adapters[first]))
+    compare("reloaded", [(first, place) for place in places])
     return Parity(dtype=dtype, rows=tuple(rows))
 
 
-def _row(
-    phase: Phase, adapter: str | None, prompt: str, done: Completion, expected: Reference, bound: float
-) -> ParityRow:
-    is_same = _whole(done.text) == _whole(expected.text)
-    pairs = list(zip(done.logprobs, expected.logprobs, strict=False))
-    gaps = [abs(ours - theirs) for ours, theirs in pairs]
-    if is_same or not gaps:
-        gap = max(gaps, default=None)
-        is_equal = is_same and (gap is None or gap <= bound)
-    else:
-        # the texts part at a near tie: what comes after speaks of other tokens; float32 allows no such thing
-        apart = next((place for place, gap in enumerate(gaps) if gap > bound), len(gaps))
-        gap = max(gaps[: max(1, apart)])
-        is_equal = bound > LOGPROB_BOUND["float32"] and gap <= bound and _begins_alike(done, expected)
-    return ParityRow(
-        phase=phase,
-        adapter=adapter,
-        prompt=prompt[-80:],
-        is_equal=is_equal,
-        served=done.text,
-        expected=expected.text,
-        logprob_gap=gap,
-    )
+def _compare(
+    references: References, adapter: str | None, place: int, done: Completion, dtype: str
+) -> tuple[float | None, bool]:
+    """Return the gap and whether it counts as equal; see ``ParityRow``."""
+    expected, bound = references.said[adapter, place], LOGPROB_BOUND[dtype]
+    if _whole(done.text) == _whole(expected.text):
+        pairs = zip(done.logprobs, expected.logprobs, strict=False)
+        gap = max((abs(ours - theirs) for ours, theirs in pairs), default=None)
+        return gap, gap is None or gap <= bound
+    regret = references.regret(adapter, place, done)
+    return regret, dtype != _EXACT and bool(_whole(done.text)) and regret <= bound
 
 
 def _whole(text: str) -> str:
     """Return a text without the half of a character that its last token may hold."""
     return text.rstrip("\ufffd").strip()
-
-
-def _begins_alike(done: Completion, expected: Reference) -> bool:
-    """Return whether the first word is the same: another adapter's answer seldom begins so."""
-    return done.text.split()[:1] == expected.text.split()[:1]
 
 
 def _with_adapter(base: Any, model: Any, key: str, folder: Path) -> Any:
@@ -191,7 +223,7 @@ def _with_adapter(base: Any, model: Any, key: str, folder: Path) -> Any:
     # in the model's own type, as the local engine computes
     options: dict[str, Any] = {"adapter_name": key, "autocast_adapter_dtype": False}
     try:
-        if model is None:
+        if model is base:
             model = PeftModel.from_pretrained(base, str(folder), **options)
         else:
             model.load_adapter(str(folder), **options)

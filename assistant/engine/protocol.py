@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, Literal, Protocol
 
+from prometheus_client import Metric
+
 from assistant.core.errors import EngineError
 from assistant.core.records import Message, Record, ToolCall, Usage
 
@@ -113,6 +115,24 @@ class Engine(Protocol):
             ModelError: the folder is broken or does not fit the base model.
         """
 
+    def unload_adapter(self, name: str) -> None:
+        """Let an adapter's requests end and forget it; one that is not loaded is left alone.
+
+        Raises:
+            EngineError: its requests do not end.
+        """
+
+    def prove_adapter(self, name: str) -> bool:
+        """Ask a loaded adapter its canary; return whether its texts were known.
+
+        Raises:
+            NotFoundError: it is not loaded.
+            ModelError: it does not say what it said before.
+        """
+
+    def numerics(self) -> str:
+        """Return what a greedy text hangs on beside weights and prompt: kind, version, device, format."""
+
     def adapters(self) -> tuple[str, ...]:
         """Return the names of the loaded adapters."""
 
@@ -121,6 +141,9 @@ class Engine(Protocol):
 
     def problems(self) -> tuple[str, ...]:
         """Return why the engine cannot answer now; empty when it is ready."""
+
+    def metrics(self) -> list[Metric]:
+        """Return the engine's own figures for Prometheus; never fails."""
 
     def close(self) -> None:
         """Free what the engine holds; waiting requests end as cancelled."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from prometheus_client import Metric
+
 from assistant.core.errors import EngineUnavailable, ModelError, NotFoundError
 from assistant.core.language import detect_language
 from assistant.core.prompts import not_covered
@@ -107,6 +109,24 @@ class ScriptedEngine:
         if not (Path(folder) / "adapter_config.json").is_file():
             raise ModelError(f"adapter {folder}: adapter_config.json is missing")
         self._sources[name] = folder
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter."""
+        self._sources.pop(name, None)
+
+    def prove_adapter(self, name: str) -> bool:
+        """Return True: there are no weights whose texts could be others."""
+        if name not in self._sources:
+            raise NotFoundError(f"adapter {name!r} is not loaded")
+        return True
+
+    def numerics(self) -> str:
+        """Return what texts hang on."""
+        return "scripted"
+
+    def metrics(self) -> list[Metric]:
+        """Return no figures."""
+        return []
 
     def adapters(self) -> tuple[str, ...]:
         """Return the names of the loaded adapters."""

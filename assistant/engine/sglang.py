@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import threading
 import time
@@ -11,23 +13,31 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
+from prometheus_client import Metric
 
-from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable
+from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable, ModelError
 from assistant.core.home import Home
 from assistant.core.language import han_count
-from assistant.core.settings import EngineSettings, Settings
+from assistant.core.settings import EngineSettings, ModelsSettings, Settings
 from assistant.core.settings_sglang import SglangSettings
-from assistant.engine.canary import check_canary
+from assistant.engine.adapters import check_adapter
+from assistant.engine.canary import CanaryCounts
+from assistant.engine.figures import canary_family, gauge, renamed
 from assistant.engine.protocol import Completion, GenerationRequest, Offer, StreamEnd, TextDelta
 from assistant.engine.sglang_adapters import SglangAdapters
 from assistant.engine.sglang_home import ADMIN_KEY, API_KEY, Keys, SglangHome, find_keys
 from assistant.engine.sglang_http import ATTEMPTS, SglangHttp, check, pause, reason_of
+from assistant.engine.sglang_install import SGLANG
 from assistant.engine.sglang_wire import UnknownAdapter, read_completion, read_stream, request_body
 from assistant.engine.streams import ClosingStream
+from assistant.models.folders import resolve_model
 
+TESTED_VERSION = SGLANG.partition("==")[2]
+_SERVER_INFO_SECONDS = 30.0
+_LOG = logging.getLogger(__name__)
 _CHAT = "/v1/chat/completions"
 _LATIN_CHARACTERS_A_TOKEN = 3.5
 _COUNTS_KEPT = 4096
@@ -42,7 +52,17 @@ def open_sglang(settings: Settings, home: Home, *, url: str | None = None) -> Sg
     """
     keys = find_keys(SglangHome(home, settings.sglang), os.environ)
     environment = {API_KEY: keys.user, ADMIN_KEY: keys.admin}
-    return SglangEngine(settings.engine, environment, settings.sglang, url=url)
+    return SglangEngine(
+        settings.engine, environment, settings.sglang, url=url, base=_base_folder(settings, home)
+    )
+
+
+def _base_folder(settings: Settings, home: Home) -> Path | None:
+    """Return the folder of the base model, None where this machine has none: the server may be another."""
+    try:
+        return resolve_model(settings.engine.base_model, "generator", home, ModelsSettings())
+    except ModelError:
+        return None
 
 
 class SglangEngine:
@@ -53,6 +73,7 @@ class SglangEngine:
         environment: holds the keys, under ``DESKMATE_ENGINE_API_KEY`` and ``DESKMATE_ENGINE_ADMIN_KEY``.
         sglang: of server and client.
         url: of the server, in place of the settings'.
+        base: folder of the base model that adapters are held to, None where it is not on this machine.
     """
 
     def __init__(
@@ -62,16 +83,19 @@ class SglangEngine:
         sglang: SglangSettings | None = None,
         *,
         url: str | None = None,
+        base: Path | None = None,
     ) -> None:
         own = sglang or SglangSettings()
         self._settings = settings
-        self._answer_seconds = own.answer_seconds
+        self._own = own
+        self._base = base
         self._reads_tools = bool(own.tool_call_parser)
-        self._canary_key = f"sglang/{own.dtype}"
+        self._canaries = CanaryCounts()
+        self._numerics: str | None = None
         keys = Keys(user=environment.get(API_KEY, ""), admin=environment.get(ADMIN_KEY, ""))
         self._http = SglangHttp(url or settings.url, keys, settings, own, self._on_trouble)
         self._adapters = SglangAdapters(
-            self._http, own.loaded_adapters, self._check_canary, own.answer_seconds
+            self._http, own.loaded_adapters, self._check_files, self._check_canary, own.answer_seconds
         )
         self._places = threading.BoundedSemaphore(settings.batch_size + settings.queue_limit)
         self._counts: OrderedDict[str, int] = OrderedDict()
@@ -125,7 +149,7 @@ class SglangEngine:
         except BaseException:
             held.close()
             raise
-        return ClosingStream(call.events(self._answer_seconds), call.close)
+        return ClosingStream(call.events(self._own.answer_seconds), call.close)
 
     def load_adapter(self, name: str, folder: str) -> None:
         """Let the server hold an adapter from now on; loading the same folder again does nothing.
@@ -143,6 +167,44 @@ class SglangEngine:
     def unload_adapter(self, name: str) -> None:
         """Let an adapter's requests end and take it from the server."""
         self._adapters.unload(name)
+
+    def prove_adapter(self, name: str) -> bool:
+        """Ask an adapter its canary once more; return whether its texts were known.
+
+        Raises:
+            NotFoundError: it was never loaded from here.
+            ModelError: it does not say what it said before.
+            EngineError: the server cannot be reached or failed.
+        """
+        folder = self._adapters.folder(name)
+        return self._canaries.ask(name, folder, self.numerics(), self.complete)
+
+    def numerics(self) -> str:
+        """Return ``sglang/VERSION/DEVICE/FORMAT``, as the server tells it."""
+        if self._numerics is None:
+            told = self._ask_server()
+            version, device, dtype = (str(told.get(key, "")) for key in ("version", "device", "dtype"))
+            if version and version != TESTED_VERSION:
+                _LOG.warning(
+                    "the engine is SGLang %s, tested is %s: run deskmate release parity",
+                    version,
+                    TESTED_VERSION,
+                )
+            dtype = dtype if dtype not in {"", "auto"} else self._own.dtype
+            self._numerics = f"sglang/{version or 'unknown'}/{device or self._own.device}/{dtype}"
+        return self._numerics
+
+    def metrics(self) -> list[Metric]:
+        """Return the server's figures under our names, those of the breaker and how canaries ended."""
+        is_up, families = 0, list[Metric]()
+        with contextlib.suppress(EngineError, ValueError):
+            response = self._http.look("/metrics")
+            is_up, families = 1, renamed(response.text)
+        return [
+            gauge("up", "Whether the server could be scraped.", {self.base_model: is_up}),
+            canary_family(self._canaries.counts()),
+            *families,
+        ]
 
     def adapters(self) -> tuple[str, ...]:
         """Return the names of the adapters that the server holds."""
@@ -180,6 +242,28 @@ class SglangEngine:
 
     def _on_trouble(self) -> None:
         self._adapters.forget()
+        self._numerics = None
+
+    def _ask_server(self) -> dict[str, Any]:
+        """Return what the server says of itself; nothing where it has no route for that."""
+        try:
+            told = self._http.look("/server_info", _SERVER_INFO_SECONDS).json()
+        except EngineUnavailable:
+            raise
+        except (EngineError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+    def _check_files(self, folder: Path) -> None:
+        """Refuse an adapter that the server could not serve, before it is asked.
+
+        Raises:
+            ModelError: the folder is broken, changed, of another base, or of a kind that is not served.
+        """
+        if (
+            folder.is_dir() or folder.parent.is_dir()
+        ):  # else the server sees a disk that this process does not
+            check_adapter(folder, self._base, max_rank=self._own.max_lora_rank)
 
     def _ask_count(self, text: str) -> int | None:
         try:
@@ -220,7 +304,7 @@ class SglangEngine:
         def complete(requests: Sequence[GenerationRequest]) -> list[Completion]:
             return [self._complete_as(request, model if request.adapter else base) for request in requests]
 
-        check_canary(name, folder, self._canary_key, complete)
+        self._canaries.ask(name, folder, self.numerics(), complete)
 
 
 class _StreamCall:

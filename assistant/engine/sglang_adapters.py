@@ -22,6 +22,7 @@ from assistant.engine.sglang_wire import error_of
 
 _ROOM_SECONDS = 30.0
 
+Check = Callable[[Path], None]
 Canary = Callable[[str, Path, str], object]
 
 
@@ -31,13 +32,17 @@ class SglangAdapters:
     Args:
         http: the connection.
         limit: adapters that stay loaded.
+        check: called with an adapter's folder before it is loaded; raises ``ModelError`` to refuse it.
         canary: called with name, folder and model after each load; raises ``ModelError`` to block it.
         drain_seconds: longest wait for running requests before an unload.
     """
 
-    def __init__(self, http: SglangHttp, limit: int, canary: Canary, drain_seconds: float) -> None:
+    def __init__(
+        self, http: SglangHttp, limit: int, check: Check, canary: Canary, drain_seconds: float
+    ) -> None:
         self._http = http
         self._limit = limit
+        self._check = check
         self._canary = canary
         self._drain_seconds = drain_seconds
         self._changing = threading.RLock()  # one load or unload at a time
@@ -69,6 +74,7 @@ class SglangAdapters:
         """
         if not name or ":" in name:
             raise InputError(f"{name!r} is no adapter name: it must not be empty or hold ':'")
+        self._check(Path(folder))
         with self._changing:
             is_new = name not in self._wanted
             if self._wanted.setdefault(name, folder) != folder:
@@ -82,6 +88,16 @@ class SglangAdapters:
                     del self._wanted[name]
                     self._blocked.pop(name, None)
                 raise
+
+    def folder(self, name: str) -> Path:
+        """Return where a wanted adapter lies.
+
+        Raises:
+            NotFoundError: it was never loaded from here.
+        """
+        if name not in self._wanted:
+            raise NotFoundError(f"adapter {name!r} is not loaded")
+        return Path(self._wanted[name])
 
     def unload(self, name: str) -> None:
         """Let running requests of an adapter end, then take it from the server.
@@ -152,6 +168,7 @@ class SglangAdapters:
                 known = ", ".join(self._held) or "none"
                 raise NotFoundError(f"adapter {name!r} is not loaded; loaded: {known}")
             return
+        self._check(Path(self._wanted[name]))  # its files may have been deleted since: then it is revoked
         self._make_room()
         body = {"lora_name": name, "lora_path": self._wanted[name]}
         response = self._http.send("POST", "/load_lora_adapter", body, as_admin=True)

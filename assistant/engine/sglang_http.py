@@ -87,6 +87,21 @@ class SglangHttp:
                 response.close()
         return response
 
+    def look(self, path: str, seconds: float = _HEALTH_SECONDS) -> httpx.Response:
+        """Ask the server about itself, past the breaker.
+
+        Raises:
+            EngineError: it does not answer, or with another status than 200.
+        """
+        if self._client.is_closed:
+            raise EngineUnavailable("the engine is closed")
+        try:
+            response = self._client.get(path, timeout=seconds)
+        except httpx.HTTPError as error:
+            raise EngineUnavailable(f"no engine answers at {self.url}: {reason_of(error)}") from error
+        check(response)
+        return response
+
     def problem(self) -> str:
         """Return why the server cannot answer now, nothing where it can; asks it past the breaker."""
         if self._client.is_closed:

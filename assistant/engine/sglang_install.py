@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -97,11 +98,17 @@ def install(settings: SglangSettings, home: SglangHome, progress: Progress) -> I
     Raises:
         ResourceError: a package cannot be had, or CUDA packages would come for a CPU.
     """
-    known = installed(home)
-    if known is not None and known.recipe == recipe_of(settings):
-        return known
-    home.stamp.unlink(missing_ok=True)
     home.environment.parent.mkdir(parents=True, exist_ok=True)
+    with home.environment.with_name(f".{home.environment.name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # of two at once the second finds it done
+        known = installed(home)
+        if known is not None and known.recipe == recipe_of(settings):
+            return known
+        home.stamp.unlink(missing_ok=True)
+        return _make(settings, home, progress)
+
+
+def _make(settings: SglangSettings, home: SglangHome, progress: Progress) -> Installed:
     steps = install_steps(settings, home)
     progress.start("installing SGLang", len(steps) + 1)
     for step in steps:
@@ -109,11 +116,19 @@ def install(settings: SglangSettings, home: SglangHome, progress: Progress) -> I
             _refuse_cuda(step)
         _run(step.command, step.title)
         progress.advance(note=step.title)
-    version = _run((str(home.python), "-c", "import sglang; print(sglang.__version__)"), "import").split()[-1]
+    version = _version(settings, home)
     progress.advance()
     stamp = Installed(recipe=recipe_of(settings), device=settings.device, version=version)
     write_json(home.stamp, stamp)
     return stamp
+
+
+def _version(settings: SglangSettings, home: SglangHome) -> str:
+    """Import what was installed, on a CPU with our small package beside it as the server does."""
+    code = "import sglang; print(sglang.__version__)"
+    if settings.device == "cpu":
+        code = f"import sys; sys.path.insert(0, {str(cpu_folder())!r}); import deskmate_sglang_server; {code}"
+    return _run((str(home.python), "-c", code), "import").split()[-1]
 
 
 def _refuse_cuda(step: Step) -> None:

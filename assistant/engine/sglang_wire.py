@@ -193,6 +193,11 @@ def error_of(response: httpx.Response) -> EngineError:
         )
     if "context length" in message or "maximum allowed length" in message:
         return PromptTooLong(message)
+    if "out of memory" in message.lower():
+        return EngineError(
+            f"the engine ran out of memory: {message}; a lower [sglang] max_total_tokens helps",
+            next_command="deskmate engine logs",
+        )
     if response.status_code == httpx.codes.BAD_REQUEST and _NOT_LOADED.search(message):
         return UnknownAdapter(f"the engine answers 400: {message}")
     return EngineError(f"the engine answers {response.status_code}: {message}")

@@ -9,7 +9,7 @@ from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import AnswerDone, AnswerEvent, AnswerText, Question
 from assistant.answering.pipeline import Pipeline
 from assistant.core.access import Caller
-from assistant.core.errors import EngineError
+from assistant.core.errors import DeskmateError, EngineError
 from assistant.core.records import Answer, Arm
 from assistant.core.settings import Settings
 from assistant.core.tracing import note
@@ -72,7 +72,9 @@ class Desk:
         note({"gen_ai.data_source.id": asked.collection})
         arm = allowed_arm(caller, asked.arm)
         question = msgspec.structs.replace(asked.question, filters=narrow(caller, asked.question.filters))
-        pipeline = await self._service.pipeline(asked.collection, asked.release)
+        # who names an arm or a release looks for something: only what is left open takes part in an A/B
+        conversation = "" if asked.arm else _conversation(caller, asked)
+        pipeline = await self._service.pipeline(asked.collection, asked.release, conversation)
         if asked.options.tools and "tools" not in pipeline.engine.offers:
             reason = "the engine offers no tools; SGLang does with [sglang] tool_call_parser"
             raise NotOffered(reason, "tools")
@@ -95,14 +97,15 @@ class Desk:
                     if isinstance(event, AnswerDone):
                         await self._store(event.answer, caller, asked, lineage)
                     yield event
+            except DeskmateError as error:
+                self._metrics.count_failure(_of_arm(lineage, asked.arm), error)
+                raise
             finally:
                 await events.aclose()
 
     async def _store(self, answer: Answer, caller: Caller, asked: Ask, lineage: Lineage) -> None:
-        uses_adapter = answer.arm in {"ft", "rag+ft"}
         made_with = msgspec.structs.replace(
-            lineage,
-            adapter=lineage.adapter if uses_adapter else None,
+            _of_arm(lineage, answer.arm),
             release=answer.release,
             route=answer.route.name,
             confidence=answer.route.confidence,
@@ -118,6 +121,19 @@ class Desk:
             )
         )
         self._metrics.count_answer(answer)
+        self._metrics.count_model(made_with, answer)
+
+
+def _of_arm(lineage: Lineage, arm: Arm | None) -> Lineage:
+    return msgspec.structs.replace(lineage, adapter=None) if arm in {"base", "rag"} else lineage
+
+
+def _conversation(caller: Caller, asked: Ask) -> str:
+    """Return what tells a conversation from others; without an id its first question and who asks it."""
+    if asked.conversation_id:
+        return asked.conversation_id
+    turns = (turn.content for turn in asked.question.history if turn.role == "user")
+    return f"{caller.id} {next(turns, asked.question.text)}"
 
 
 def join_texts(events: Sequence[AnswerEvent]) -> Sequence[AnswerEvent]:

@@ -17,6 +17,7 @@ from assistant.store.adapters import Adapters
 from assistant.store.documents import Documents
 from assistant.store.reading import Reading
 from assistant.store.releases import Releases
+from assistant.store.splits import Split
 
 
 class HomePipelines:
@@ -29,7 +30,7 @@ class HomePipelines:
     """
 
     def __init__(self, home: Home, settings: Settings, engine: Engine | None = None) -> None:
-        self._resources = Resources(home, settings, engine)
+        self._resources = Resources(home, settings, engine, asks_canaries=True)
         self._closed = threading.Event()
 
     def collections(self) -> tuple[str, ...]:
@@ -60,8 +61,16 @@ class HomePipelines:
             raise EngineUnavailable("the service stops")
         return pipeline
 
+    def split(self, collection: str) -> tuple[Split, Pipeline] | None:
+        """Return the collection's A/B and its challenger opened, None where there is none."""
+        return self._resources.split(collection)
+
+    def tidy(self) -> None:
+        """Let the engine forget adapters that were revoked."""
+        self._resources.drop_revoked()
+
     def stamp(self, collection: str) -> str:
-        """Return the served release's id, without one the served adapter's name."""
+        """Return what tells the served release, its A/B, or without one the served adapter."""
         return self._resources.stamp(collection)
 
     def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import shlex
 import threading
@@ -12,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
+from prometheus_client import Metric
 
 from assistant.answering.pipeline import Pipeline
 from assistant.core.access import Caller
@@ -19,6 +21,7 @@ from assistant.core.errors import DeskmateError, EngineBusy, NotFoundError
 from assistant.core.records import Arm, Chunk, Record
 from assistant.core.settings import Settings
 from assistant.service.problems import NotReady
+from assistant.store.splits import Split
 
 T = TypeVar("T")
 OPENING = "still opening"
@@ -35,6 +38,20 @@ class Embedded(Record, frozen=True, kw_only=True):
     model: str
     vectors: tuple[tuple[float, ...], ...]
     token_count: int
+
+
+class Served(Record, frozen=True, kw_only=True):
+    """What answers a collection: a pipeline, and in an A/B another one for a share of the conversations."""
+
+    pipeline: Pipeline
+    challenger: Pipeline | None = None
+    split: Split | None = None
+
+    def choose(self, conversation: str) -> Pipeline:
+        """Return the pipeline that answers a conversation."""
+        if self.split is not None and self.challenger is not None and self.split.takes(conversation):
+            return self.challenger
+        return self.pipeline
 
 
 class PipelineSource(Protocol):
@@ -59,6 +76,16 @@ class PipelineSource(Protocol):
         Raises:
             DeskmateError: it cannot be opened.
         """
+
+    def split(self, collection: str) -> tuple[Split, Pipeline] | None:
+        """Return a collection's A/B and its challenger opened, None where there is none.
+
+        Raises:
+            DeskmateError: it cannot be opened.
+        """
+
+    def tidy(self) -> None:
+        """Let go of what must not be served any more."""
 
     def stamp(self, collection: str) -> str:
         """Return what changes when another release or adapter of a collection is to be served."""
@@ -87,7 +114,7 @@ class Service:
         self.answering = anyio.CapacityLimiter(settings.service.concurrent_answers)
         self._lookups = anyio.CapacityLimiter(CONCURRENT_LOOKUPS)
         self._source = source
-        self._open: dict[str, Pipeline] = {}
+        self._open: dict[str, Served] = {}
         self._others: OrderedDict[str, Pipeline] = OrderedDict()
         self._stamps: dict[str, str] = {}
         self._refused: dict[str, tuple[str, float]] = {}
@@ -119,10 +146,19 @@ class Service:
 
     def problems(self) -> tuple[str, ...]:
         """Return why questions cannot be answered now; empty when all is ready."""
-        pipeline = self._open.get(self.default_collection)
-        if pipeline is None:
+        served = self._open.get(self.default_collection)
+        if served is None:
             return (f"collection {self.default_collection!r}: {self._reason}",)
-        return pipeline.engine.problems()
+        return served.pipeline.engine.problems()
+
+    async def engine_metrics(self) -> list[Metric]:
+        """Return the figures of the engines that answer."""
+        engines = {id(served.pipeline.engine): served.pipeline.engine for served in self._open.values()}
+
+        def read() -> list[Metric]:
+            return [family for engine in engines.values() for family in engine.metrics()]
+
+        return await self.run(read)
 
     async def models(self) -> tuple[tuple[str, tuple[Arm, ...]], ...]:
         """Return every collection with its arms, the default collection first."""
@@ -163,12 +199,14 @@ class Service:
             raise NotFoundError(f"no chunk {chunk_id[:64]!r}: it never was, or its document was deleted")
         return found
 
-    async def pipeline(self, collection: str, release: str | None = None) -> Pipeline:
+    async def pipeline(self, collection: str, release: str | None = None, conversation: str = "") -> Pipeline:
         """Return a collection's pipeline, opened if it was not.
 
         Args:
             collection: name.
             release: another one than the served one.
+            conversation: what tells one from another: in an A/B each stays with one release; empty gets
+                the served one.
 
         Raises:
             NotReady: the default collection is still being opened.
@@ -177,11 +215,11 @@ class Service:
         if release is not None:
             return await self.run(lambda: self._open_other(collection, release))
         found = self._open.get(collection)
-        if found is not None:
-            return found
-        if collection == self.default_collection and self._reason == OPENING:
-            raise NotReady(self.problems())
-        return await self.run(lambda: self._open_now(collection))
+        if found is None:
+            if collection == self.default_collection and self._reason == OPENING:
+                raise NotReady(self.problems())
+            found = await self.run(lambda: self._open_now(collection))
+        return found.choose(conversation) if conversation else found.pipeline
 
     @contextlib.contextmanager
     def admitted(self) -> Generator[None, None, None]:
@@ -199,13 +237,13 @@ class Service:
         finally:
             self._admitted_count -= 1
 
-    def _open_now(self, collection: str) -> Pipeline:
+    def _open_now(self, collection: str) -> Served:
         with self._opening:
             if collection not in self._open:
                 if collection not in self._source.collections():
                     raise _no_collection(collection)
                 stamp = self._source.stamp(collection)  # before opening: what comes between is seen later
-                self._open[collection] = self._source.open(collection)
+                self._open[collection] = self._open_served(collection)
                 self._stamps[collection] = stamp
             return self._open[collection]
 
@@ -218,15 +256,26 @@ class Service:
                 self._others.popitem(last=False)
             return found
 
+    def _open_served(self, collection: str) -> Served:
+        pipeline = self._source.open(collection)
+        try:
+            found = self._source.split(collection)
+        except DeskmateError as error:
+            _log.error("collection %r is answered without its A/B: %s", collection, error)
+            found = None
+        split, challenger = found or (None, None)
+        return Served(pipeline=pipeline, challenger=challenger, split=split)
+
     async def _follow(self) -> None:
         """Switch to what was promoted since, without stopping any answer under way."""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            for collection in tuple(self._open):
+            looks = [functools.partial(self._renew, collection) for collection in tuple(self._open)]
+            for look in (*looks, self._source.tidy):
                 try:
-                    await anyio.to_thread.run_sync(self._renew, collection, abandon_on_cancel=True)
+                    await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
                 except Exception:  # noqa: BLE001 - what is open is served on, and looked at again
-                    _log.exception("collection %r cannot be looked at", collection)
+                    _log.exception("what is served cannot be looked at")
 
     def _renew(self, collection: str) -> None:
         """Open what is to be served aside, then switch; where it cannot be opened, serve on."""
@@ -236,14 +285,14 @@ class Service:
         if stamp == self._stamps.get(collection) or is_too_soon:
             return
         try:
-            pipeline = self._source.open(collection)
+            served = self._open_served(collection)
         except DeskmateError as error:
             if stamp != refused:
                 _log.error("collection %r is served on as it was: %s", collection, error)
             self._refused[collection] = (stamp, time.monotonic())
             return
         with self._opening:
-            self._open[collection], self._stamps[collection] = pipeline, stamp
+            self._open[collection], self._stamps[collection] = served, stamp
 
     async def _open_default(self) -> None:
         """Open the default collection; try again as long as it cannot be opened."""

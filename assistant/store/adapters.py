@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from assistant.core.errors import NotFoundError
@@ -48,6 +48,10 @@ class Adapters:
         """Return an adapter, None if there is none of that name."""
         row = self._session.get(AdapterRow, name)
         return _adapter(row) if row else None
+
+    def delete(self, name: str) -> None:
+        """Forget an adapter."""
+        self._session.execute(delete(AdapterRow).where(AdapterRow.name == name))
 
     def of(self, collection: str) -> list[Adapter]:
         """Return a collection's adapters, newest first."""

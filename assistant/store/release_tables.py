@@ -44,3 +44,15 @@ class ReleaseEventRow(Table):
     time: Mapped[str] = mapped_column(String(32))
     actor: Mapped[str] = mapped_column(String(64))
     proof: Mapped[str] = mapped_column(Text)
+
+
+class ReleaseSplitRow(Table):
+    """An A/B of a collection: a share of its conversations is answered by another release."""
+
+    __tablename__ = "release_splits"
+
+    collection: Mapped[str] = mapped_column(String(64), primary_key=True)
+    release: Mapped[str] = mapped_column(String(40))
+    challenger: Mapped[str] = mapped_column(String(40))
+    weight: Mapped[float]
+    since: Mapped[str] = mapped_column(String(32))

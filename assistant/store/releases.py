@@ -15,10 +15,12 @@ from assistant.core.errors import CollectionBusy, InputError, NotFoundError
 from assistant.core.ids import content_id
 from assistant.core.records import Record
 from assistant.store.release_tables import ReleaseEventRow, ReleaseRow
+from assistant.store.splits import Split, Splits
 from assistant.store.webhooks import EventKind, Webhooks
 
 State = Literal["candidate", "active", "superseded", "retired"]
-Action = Literal["create", "promote", "rollback", "retire"]
+Action = Literal["create", "promote", "rollback", "retire", "ab", "ab-off"]
+Switch = Literal["promote", "rollback"]
 _EVENTS: Mapping[Action, EventKind] = {
     "create": "release.created",
     "promote": "release.promoted",
@@ -139,6 +141,15 @@ class Releases:
         rows = self._session.scalars(query.order_by(ReleaseRow.created.desc(), ReleaseRow.id))
         return [_release(row) for row in rows]
 
+    def using(self, adapter: str) -> list[Release]:
+        """Return the releases of any collection that have an adapter and may still be served."""
+        rows = self._session.scalars(
+            select(ReleaseRow).where(
+                ReleaseRow.content["adapter"].as_string() == adapter, ReleaseRow.state != "retired"
+            )
+        )
+        return [_release(row) for row in rows]
+
     def active(self, collection: str) -> Release | None:
         """Return the served release, None where none was promoted."""
         row = self._active_row(collection)
@@ -171,9 +182,9 @@ class Releases:
         return _release(row)
 
     def switch(
-        self, release: Release, action: Action, expected: str | None, actor: str, proof: str
+        self, release: Release, action: Switch, expected: str | None, actor: str, proof: str
     ) -> Release:
-        """Make a release the served one.
+        """Make a release the served one; an A/B of the collection ends.
 
         Args:
             release: to serve.
@@ -205,6 +216,7 @@ class Releases:
             active.state = "superseded"
             self._session.flush()
         row.state = "active"
+        Splits(self._session, _now).end(collection)
         try:
             self._session.flush()
             self._note(row, action, expected, actor, proof)
@@ -218,8 +230,14 @@ class Releases:
         """Let a release never be served again.
 
         Raises:
-            InputError: it is the served one.
+            InputError: it is the served one, or answers in an A/B.
         """
+        split = self.split(release.content.collection)
+        if split is not None and release.id == split.challenger:
+            raise InputError(
+                f"release {release.id} answers in an A/B",
+                next_command=f"deskmate release ab --off --collection {release.content.collection}",
+            )
         changed = self._session.execute(
             update(ReleaseRow)
             .where(ReleaseRow.id == release.id, ReleaseRow.state != "active")
@@ -229,6 +247,40 @@ class Releases:
             raise InputError(f"release {release.id} is served; promote another one first")
         row = self._session.get_one(ReleaseRow, release.id)
         self._note(row, "retire", None, actor, "")
+
+    def split(self, collection: str) -> Split | None:
+        """Return the collection's A/B, None where there is none."""
+        return Splits(self._session, _now).of(collection)
+
+    def begin_split(
+        self, release: Release, challenger: Release, weight: float, actor: str, proof: str
+    ) -> Split:
+        """Let a challenger answer a share of the conversations beside the served release.
+
+        Raises:
+            InputError: ``release`` is not served, both are the same, the challenger was retired, or the
+                weight is no share.
+        """
+        split = Splits(self._session, _now).begin(
+            release.content.collection, release.id, challenger.id, weight
+        )
+        row = self._session.get_one(ReleaseRow, challenger.id)
+        self._note(row, "ab", release.id, actor, f"weight {weight:g}; {proof}")
+        return split
+
+    def end_split(self, collection: str, actor: str) -> Split:
+        """End the A/B.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        split = self.split(collection)
+        if split is None:
+            raise NotFoundError(f"collection {collection!r} has no A/B")
+        Splits(self._session, _now).end(collection)
+        row = self._session.get_one(ReleaseRow, split.challenger)
+        self._note(row, "ab-off", split.release, actor, "")
+        return split
 
     def events(self, collection: str) -> list[ReleaseEvent]:
         """Return what was done, newest first."""
@@ -254,7 +306,8 @@ class Releases:
                 proof=proof,
             )
         )
-        Webhooks(self._session).emit(_EVENTS[action], row.collection, {"id": row.id, "before": before})
+        if (event := _EVENTS.get(action)) is not None:
+            Webhooks(self._session).emit(event, row.collection, {"id": row.id, "before": before})
 
 
 def _release(row: ReleaseRow) -> Release:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # 1: as first shipped; 2: table jobs; 3: metadata of versions, document_aliases; 4: confidence of chunks;
 # 5: box of chunks; tables of the service, of removals, of releases; later ones: revisions/versions
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 
 class Table(DeclarativeBase):

@@ -1,4 +1,4 @@
-"""What the answers amount to: counts, time, satisfaction, by day, collection, language, arm or key."""
+"""What the answers amount to: counts, time, satisfaction, by day, collection, language, arm and so on."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from sqlalchemy.orm import Session
 from assistant.core.records import Record
 from assistant.store.service_tables import AnswerRow, FeedbackRow, HandoverRow
 
-UsageGroup = Literal["day", "collection", "language", "arm", "key"]
+UsageGroup = Literal["day", "collection", "language", "arm", "key", "release"]
 _DAY_LENGTH = 10
+# groups go by this name: PostgreSQL takes an expression with parameters, written twice, for two
+_GROUPED = "grouped"
 
 
 class UsageLine(Record, frozen=True, kw_only=True):
     """One group's use.
 
     Attributes:
-        group: the day, collection, language, arm or key; empty where all is one group.
+        group: the day, collection, language, arm, key or release; empty where all is one group, and
+            for answers that no release gave.
         answers: given.
         abstentions: of them, that the documents do not cover.
         handovers: passed to a person.
@@ -65,7 +68,7 @@ def read_usage(
         key_id: only of this key.
         by: what groups; all is one group where None.
     """
-    group = _group(by)
+    group = _group(by).label(_GROUPED)
 
     def chosen(query: Select[Any]) -> Select[Any]:
         day = func.substr(AnswerRow.created, 1, _DAY_LENGTH)
@@ -74,7 +77,7 @@ def read_usage(
             query = query.where(AnswerRow.collection.in_(collections))
         if key_id is not None:
             query = query.where(AnswerRow.key_id == key_id)
-        return query if by is None else query.group_by(group)
+        return query if by is None else query.group_by(_GROUPED)
 
     answers = chosen(
         select(
@@ -120,12 +123,12 @@ def read_usage(
 
 def _group(by: UsageGroup | None) -> Any:
     groups = {
-        # literals, not parameters: PostgreSQL would take two of one value for two expressions
-        "day": func.substr(AnswerRow.created, literal_column("1"), literal_column(str(_DAY_LENGTH))),
+        "day": func.substr(AnswerRow.created, 1, _DAY_LENGTH),
         "collection": AnswerRow.collection,
         "language": AnswerRow.language,
         "arm": AnswerRow.arm,
         "key": AnswerRow.key_id,
+        "release": func.coalesce(AnswerRow.lineage["release"].as_string(), ""),
     }
     return groups[by] if by else literal_column("''")
 

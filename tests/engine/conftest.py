@@ -100,11 +100,6 @@ USER_KEY, ADMIN_KEY = "user-key-4711", "admin-key-0815"
 KEYS = {"DESKMATE_ENGINE_API_KEY": USER_KEY, "DESKMATE_ENGINE_ADMIN_KEY": ADMIN_KEY}
 
 
-@pytest.fixture(scope="session")
-def write_adapter() -> Callable[..., Path]:
-    return build_adapter
-
-
 class FakeSglang(ThreadingHTTPServer):
     """Behaves as SGLang was measured to, on a real port."""
 
@@ -120,8 +115,11 @@ class FakeSglang(ThreadingHTTPServer):
         self.token_seconds = 0.0
         self.aborted = threading.Event()
         self.status = 200
+        self.reason = "no room"
         self.renamed: dict[str, str] = {}
         self.unloads: list[str] = []
+        self.version: str | None = "0.5.23"
+        self.page = ""
         self.running = 0
         self.most_running = 0
         self.lock = threading.Lock()
@@ -137,8 +135,8 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def reply(self, body: object, status: int = 200) -> None:
-        content = json.dumps(body, ensure_ascii=False).encode()
+    def reply(self, body: object, status: int = 200, *, as_json: bool = True) -> None:
+        content = (json.dumps(body, ensure_ascii=False) if as_json else str(body)).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -150,8 +148,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             self.reply({}, self.server.status)
+        elif self.path == "/metrics":
+            self.reply(self.server.page, as_json=False)
         elif not self.has_key(USER_KEY):
             self.reply({"error": "Unauthorized"}, 401)
+        elif self.path == "/server_info" and self.server.version:
+            self.reply({"version": self.server.version, "device": "cpu", "dtype": "float32"})
+        elif self.path != "/v1/models":
+            self.reply({"detail": "Not Found"}, 404)
         else:
             cards = [{"id": "base", "root": "/models/base", "parent": None}]
             cards += [{"id": n, "root": p, "parent": "base"} for n, p in self.server.adapters.items()]
@@ -198,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if server.status != 200:
-            self.reply({"object": "error", "message": "no room"}, server.status)
+            self.reply({"object": "error", "message": server.reason}, server.status)
             return
         question = body["messages"][-1]["content"]
         if len(question) > 500:

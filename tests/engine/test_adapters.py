@@ -1,11 +1,12 @@
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from assistant.core.errors import ModelError
+from assistant.core.errors import ModelError, NotFoundError
 from assistant.engine.adapters import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -44,7 +45,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is no JSON": (lambda f: (f / CONFIG_FILE).write_text("{"), "is not JSON"),
     "config is a list": (lambda f: (f / CONFIG_FILE).write_text("[]"), "holds no object"),
     "other method": (lambda f: edit_config(f, peft_type="IA3"), "only LORA"),
-    "DoRA": (lambda f: edit_config(f, use_dora=True), "use_dora is not supported"),
+    "DoRA": (lambda f: edit_config(f, use_dora=True), "tuned with DoRA"),
     "rank of nothing": (lambda f: edit_config(f, r=0), "rank 0"),
     "other rank": (lambda f: edit_config(f, r=8), r"has shape \(.*4.*\), the base model needs \(.*8.*\)"),
     "no targets": (lambda f: edit_config(f, target_modules=[]), "names no target_modules"),
@@ -124,3 +125,45 @@ def test_engine_refuses_and_goes_on(
         engine.load_adapter("bad", str(tiny_adapters["ovens.v2"]))
     assert engine.complete([ask("Pump?")]) == before
     assert engine.complete([ask("Pump?", adapter="bad")]) != before
+
+
+def test_an_unloaded_adapter_leaves_the_others_as_they_were(
+    local: Callable[..., LocalEngine], ask: Callable, read: Callable, tiny_adapters: dict[str, Path]
+) -> None:
+    engine = local()
+    before = engine.complete([ask("Pump?")])[0].text
+    texts = {}
+    for name, folder in tiny_adapters.items():
+        engine.load_adapter(name, str(folder))
+        texts[name] = engine.complete([ask("Pump?", adapter=name)])[0].text
+    stream = engine.stream(ask("Pump?", adapter="pumps", max_new_tokens=60))
+    next(stream)
+    unloading = threading.Thread(target=engine.unload_adapter, args=("pumps",))
+    unloading.start()
+    assert read(stream)[1].finish_reason == "length"  # what is under way ends first
+    unloading.join(10)
+    with pytest.raises(NotFoundError):
+        engine.complete([ask("Pump?", adapter="pumps")])
+    assert engine.complete([ask("Pump?", adapter="ovens.v2")])[0].text == texts["ovens.v2"]
+    engine.unload_adapter("ovens.v2")
+    engine.unload_adapter("ovens.v2")  # once more does nothing
+    assert engine.complete([ask("Pump?")])[0].text == before
+    for name, folder in tiny_adapters.items():
+        engine.load_adapter(name, str(folder))
+        assert engine.complete([ask("Pump?", adapter=name)])[0].text == texts[name]
+
+
+def test_a_local_adapter_proves_itself(
+    local: Callable[..., LocalEngine], adapter: Path, tiny_adapters: dict[str, Path]
+) -> None:
+    engine = local()
+    engine.load_adapter("pumps", str(adapter))
+    assert engine.numerics().endswith("/cpu/float32")
+    assert not engine.prove_adapter("pumps")  # recorded
+    assert engine.prove_adapter("pumps")
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        shutil.copy(tiny_adapters["ovens.v2"] / file, adapter / file)
+    other = local()
+    other.load_adapter("pumps", str(adapter))
+    with pytest.raises(ModelError, match="fails its canary"):
+        other.prove_adapter("pumps")

@@ -9,7 +9,7 @@ import pytest
 
 from assistant.core.errors import ModelError
 from assistant.core.records import Example, Message, Usage
-from assistant.engine.canary import COMMON_PROMPTS, check_canary, read_canary, write_prompts
+from assistant.engine.canary import COMMON_PROMPTS, CanaryCounts, check_canary, read_canary, write_prompts
 from assistant.engine.protocol import Completion, GenerationRequest
 
 
@@ -63,3 +63,39 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "canary.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
         read_canary(tmp_path)
+
+
+class Slipping:
+    """Says another word to some of the prompts."""
+
+    def __init__(self, slips: int) -> None:
+        self.slips = slips
+
+    def complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        texts = ["slip"] * self.slips + ["word"] * (len(requests) - self.slips)
+        return [Completion(text=text, finish_reason="stop", usage=Usage()) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("key", "slips", "passes"),
+    [("x/float32", 1, False), ("x/bfloat16", 1, True), ("x/bfloat16", 2, False)],
+)
+def test_one_near_tie_of_three_is_let_pass_in_half_precision(
+    tmp_path: Path, key: str, slips: int, passes: bool
+) -> None:
+    check_canary("a", tmp_path, key, Slipping(0).complete)
+    if passes:
+        assert check_canary("a", tmp_path, key, Slipping(slips).complete)
+    else:
+        with pytest.raises(ModelError, match="fails its canary"):
+            check_canary("a", tmp_path, key, Slipping(slips).complete)
+
+
+def test_outcomes_are_counted_by_adapter(tmp_path: Path) -> None:
+    counts = CanaryCounts()
+    for word in ("one", "one", "other"):
+        try:
+            counts.ask("a", tmp_path, "x/float32", Speaker(word).complete)
+        except ModelError:
+            assert word == "other"
+    assert counts.counts() == {("a", "recorded"): 1, ("a", "passed"): 1, ("a", "failed"): 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -14,10 +15,16 @@ import pytest
 from assistant.core.errors import EngineBusy, EngineUnavailable, ModelError, NotFoundError
 from assistant.core.jsonl import write_json
 from assistant.core.records import Message
+from assistant.core.settings import EngineSettings
+from assistant.engine.adapters import seal_adapter
 from assistant.engine.breaker import CircuitBreaker
 from assistant.engine.canary import Canary
 from assistant.engine.protocol import TextDelta
+from assistant.engine.sglang import SglangEngine
 
+KEYS = {"DESKMATE_ENGINE_API_KEY": "user-key-4711", "DESKMATE_ENGINE_ADMIN_KEY": "admin-key-0815"}
+CONFIG = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"]}
+KEY = "sglang/0.5.23/cpu/float32"
 SCHEMA = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
 
 
@@ -30,6 +37,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
         found[name].mkdir()
         prompt = (Message(role="user", content=f"问 {name}?"),)
         write_json(found[name] / "canary.json", Canary(prompts=(prompt,), is_taught=True))
+        write_json(found[name] / "adapter_config.json", CONFIG)
     return found
 
 
@@ -41,13 +49,13 @@ def test_the_first_load_records_the_canary_and_later_ones_are_held_to_it(
     connect: Callable, ask: Callable, server: Any, folders: dict[str, Path]
 ) -> None:
     connect().load_adapter("pumps", str(folders["pumps"]))
-    assert texts(folders["pumps"])["sglang/float32"][0].startswith("base:pumps|问 pumps?")
+    assert texts(folders["pumps"])[KEY][0].startswith("base:pumps|问 pumps?")
     server.adapters.clear()
     connect().load_adapter("pumps", str(folders["pumps"]))  # the same text: it passes
     server.adapters.clear()
     server.renamed["base:pumps"] = "base:ovens"  # the server answers with another adapter
     engine = connect()
-    with pytest.raises(ModelError, match="fails its canary in sglang/float32"):
+    with pytest.raises(ModelError, match=f"fails its canary in {KEY}"):
         engine.load_adapter("pumps", str(folders["pumps"]))
     assert server.adapters == {}
     with pytest.raises(NotFoundError):
@@ -178,3 +186,82 @@ def test_a_dead_server_is_not_asked_again_and_again(connect: Callable, ask: Call
     assert len(server.bodies) == asked
     assert engine.problems() == ()  # health is asked past the breaker, and closes it
     assert engine.complete([ask("Why?")])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"use_dora": True}, "tuned with DoRA"),
+        ({"r": 64}, "rank 64 is not between 1 and 16"),
+        ({"rank_pattern": {"q_proj": 32}}, "rank 32 is not"),
+        ({"peft_type": "IA3"}, "only LORA"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save is not supported"),
+    ],
+)
+def test_what_the_server_could_not_serve_is_refused_before_it_is_asked(
+    connect: Callable, server: Any, folders: dict[str, Path], change: dict[str, Any], reason: str
+) -> None:
+    write_json(folders["pumps"] / "adapter_config.json", CONFIG | change)
+    with pytest.raises(ModelError, match=reason):
+        connect().load_adapter("pumps", str(folders["pumps"]))
+    assert server.adapters == {}
+
+
+def test_adapters_are_held_to_the_base_model_where_it_lies_here(
+    server: Any, tiny_model: Path, tiny_adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{server.server_port}"
+    engine = SglangEngine(EngineSettings(kind="sglang", url=url), KEYS, base=tiny_model)
+    folder = Path(shutil.copytree(tiny_adapters["pumps"], tmp_path / "copy"))
+    engine.load_adapter("whole", str(folder))
+    seal_adapter(folder, tiny_model)
+    weights = bytearray((folder / "adapter_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    with pytest.raises(ModelError, match="was changed after training"):
+        engine.load_adapter("tampered", str(folder))
+    engine.close()
+    assert set(server.adapters) == {"whole"}
+
+
+def test_an_adapter_whose_files_are_gone_does_not_come_back(
+    connect: Callable, ask: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    engine = connect()
+    engine.load_adapter("pumps", str(folders["pumps"]))
+    shutil.rmtree(folders["pumps"])
+    server.adapters.clear()  # the server was started again
+    with pytest.raises(ModelError, match=r"adapter_config\.json: No such file"):
+        engine.complete([ask("Why?", adapter="pumps")])
+    assert server.adapters == {}
+
+
+def test_another_version_is_told_and_its_texts_are_kept_apart(
+    connect: Callable, server: Any, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    connect().load_adapter("pumps", str(folders["pumps"]))
+    assert not caplog.records
+    server.adapters.clear()
+    server.version = "0.6.0"
+    server.renamed["base:pumps"] = "base:another text"
+    connect().load_adapter("pumps", str(folders["pumps"]))
+    assert "SGLang 0.6.0, tested is 0.5.23" in caplog.text
+    assert set(texts(folders["pumps"])) == {KEY, "sglang/0.6.0/cpu/float32"}
+    server.version = None  # not SGLang at all
+    assert connect().numerics() == "sglang/unknown/cpu/float32"
+
+
+def test_an_adapter_proves_itself_again_when_asked(
+    connect: Callable, server: Any, folders: dict[str, Path]
+) -> None:
+    engine = connect()
+    with pytest.raises(NotFoundError):
+        engine.prove_adapter("pumps")
+    engine.load_adapter("pumps", str(folders["pumps"]))
+    assert engine.prove_adapter("pumps")
+    server.renamed["base:pumps"] = "base:ovens"
+    with pytest.raises(ModelError, match="fails its canary"):
+        engine.prove_adapter("pumps")
+    (family,) = [family for family in engine.metrics() if family.name == "deskmate_engine_canaries"]
+    counted = {sample.labels["outcome"]: sample.value for sample in family.samples}
+    assert counted == {"recorded": 1, "passed": 1, "failed": 1}

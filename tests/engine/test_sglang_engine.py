@@ -122,6 +122,10 @@ def test_errors_of_the_server(connect: Callable, ask: Callable, server: Any) -> 
         server.status = 500
         with pytest.raises(EngineError, match="answers 500: no room"):
             call(ask("Why?"))
+        server.reason = "CUDA out of memory. Tried to allocate 2 GiB"
+        with pytest.raises(EngineError, match=r"ran out of memory.*max_total_tokens"):
+            call(ask("Why?"))
+        server.reason = "no room"
         assert "not ready: 500" in engine.problems()[0]
         server.status = 200
     assert engine.problems() == ()

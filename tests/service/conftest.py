@@ -149,6 +149,12 @@ class MemoryPipelines:
             adapter="tuned" if collection == "default" else None,
         )
 
+    def split(self, collection: str) -> None:
+        return None
+
+    def tidy(self) -> None:
+        pass
+
     def stamp(self, collection: str) -> str:
         return self.stamps.get(collection, "")
 

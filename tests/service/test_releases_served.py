@@ -319,3 +319,76 @@ def test_list_show_diff_and_audit(desk: Desk) -> None:
     assert "served" in str(desk.run("release", "retire", one, fails=True).exception)
     with desk.database.read() as session:
         assert [entry.action for entry in AuditLog(session).entries()] == ["release.promote"]
+
+
+def test_an_ab_keeps_conversations_with_their_release_and_counts_apart(desk: Desk) -> None:
+    old = desk.release("first")
+    desk.promote(old)
+    desk.write(52, 18)
+    new = desk.release("second")
+    with TestClient(create_app(SETTINGS, home=desk.home), base_url="http://127.0.0.1") as client:
+        wait_for(lambda: client.get("/readyz").status_code == 200)
+
+        def answer(**fields: str) -> dict[str, Any]:
+            reply = client.post("/v1/answers", json={"question": EN, **fields})
+            assert reply.status_code == 201, reply.text
+            lineage = client.get(f"/v1/answers/{reply.json()['id']}").json()["lineage"]
+            return {**reply.json(), "release": lineage["release"]}
+
+        said = desk.json("release", "ab", old, new, "--weight", "0.5", "--without-gate")
+        assert said["split"]["weight"] == 0.5
+        conversations = [client.post("/v1/conversations", json={}).json()["id"] for _ in range(24)]
+
+        def releases() -> list[str]:
+            return [answer(conversation_id=name)["release"] for name in conversations]
+
+        wait_for(lambda: new in releases(), 20)
+        chosen = releases()
+        assert releases() == chosen  # each conversation stays with its release
+        assert 4 <= chosen.count(new) <= 20
+        of_new, of_old = (answer(conversation_id=conversations[chosen.index(name)]) for name in (new, old))
+        assert "52" in of_new["text"]
+        assert "48" in of_old["text"]
+        told = client.post("/v1/feedback", json={"answer_id": of_new["id"], "rating": "down"})
+        assert told.status_code == 201, told.text
+        refused = desk.run("release", "retire", new, fails=True).exception
+        assert "answers in an A/B" in str(refused)
+        figures = {line["group"]: line for line in desk.json("release", "ab")["figures"]}
+        assert figures[new]["down"] == 1
+        assert figures[old]["down"] == 0
+        assert figures[new]["answers"] > 2
+        metrics = client.get("/metrics").text
+        assert f'gen_ai_request_model="qwen2.5-coder-0.5b-instruct:second",release="{new}"' in metrics
+        desk.run("release", "ab", "--off")
+        wait_for(lambda: set(releases()) == {old}, 20)
+    with desk.database.read() as session:
+        actions = [entry.action for entry in AuditLog(session).entries()]
+    assert "release.ab" in actions
+    assert "release.ab-off" in actions
+
+
+def test_a_revoked_adapter_leaves_disk_engine_and_releases(desk: Desk) -> None:
+    old, new = desk.release("first"), desk.release("second")
+    desk.promote(old)
+    desk.promote(new)
+    served = desk.run("adapter", "revoke", "second", "--yes", fails=True).exception
+    assert isinstance(served, InputError)
+    assert f"served with release {new}" in str(served)
+    resources = Resources(desk.home, SETTINGS, asks_canaries=True)
+    with desk.database.read() as session:
+        resources.released(Releases(session).find(old, "default"))
+    assert resources.engine.adapters() == ("first",)
+    listed = {row["adapter"]["name"]: row["releases"] for row in desk.json("adapter", "list")}
+    assert listed == {"first": [old], "second": [new]}
+    done = desk.json("adapter", "revoke", "first", "--yes")
+    assert done["revoked"]["releases"] == [old]
+    assert not (desk.home.adapters / "first").exists()
+    resources.drop_revoked()
+    assert resources.engine.adapters() == ()
+    resources.close()
+    refused = desk.run("release", "rollback", old, fails=True).exception
+    assert "gone" in str(refused) or "retired" in str(refused)
+    assert desk.json("ask", EN)["release"] == new
+    assert isinstance(desk.run("adapter", "revoke", "first", "--yes", fails=True).exception, NotFoundError)
+    with desk.database.read() as session:
+        assert "adapter.revoke" in [entry.action for entry in AuditLog(session).entries()]

@@ -53,3 +53,30 @@ def test_nothing_is_rolled_back_to_what_was_never_promoted(session: Session) -> 
         releases.switch(second, "rollback", first.id, "me", "")
     releases.switch(second, "promote", first.id, "me", "")
     assert releases.switch(first, "rollback", second.id, "me", "").id == first.id
+
+
+def test_an_ab_divides_by_conversation_and_ends_with_a_promotion(session: Session) -> None:
+    releases = Releases(session)
+    first, second, third = (save(session, f"00000{number}") for number in (1, 2, 3))
+    with pytest.raises(InputError, match="is not served"):
+        releases.begin_split(first, second, 0.2, "me", "")
+    releases.switch(first, "promote", None, "me", "")
+    for other, weight, reason in ((first, 0.2, "same release"), (second, 1.0, "between 0 and 1")):
+        with pytest.raises(InputError, match=reason):
+            releases.begin_split(first, other, weight, "me", "")
+    split = releases.begin_split(first, second, 0.2, "me", "gate: passed")
+    taken = [split.takes(f"conv-{number}") for number in range(2000)]
+    assert 0.17 < sum(taken) / len(taken) < 0.23
+    assert taken == [split.takes(f"conv-{number}") for number in range(2000)]
+    assert releases.split("desk") == split
+    with pytest.raises(InputError, match="answers in an A/B"):
+        releases.retire(second, "me")
+    releases.switch(third, "promote", first.id, "me", "")
+    assert releases.split("desk") is None
+    with pytest.raises(NotFoundError, match="has no A/B"):
+        releases.end_split("desk", "me")
+    releases.retire(second, "me")
+    with pytest.raises(InputError, match="was retired"):
+        releases.begin_split(third, second, 0.5, "me", "")
+    events = [(event.action, event.proof) for event in releases.events("desk")]
+    assert ("ab", "weight 0.2; gate: passed") in events

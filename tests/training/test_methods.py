@@ -67,7 +67,7 @@ def test_a_dora_adapter_is_peft_s_own(train_tiny: TrainTiny, tiny_model: Path) -
 
     folder = Path(train_tiny(method="dora", epochs=1).adapter)
     assert bool(torch.as_tensor(logits(tiny_model, folder)).isfinite().all())
-    with pytest.raises(ModelError, match="use_dora"):
+    with pytest.raises(ModelError, match="tuned with DoRA"):
         check_adapter(folder, tiny_model)
 
 

@@ -126,7 +126,7 @@ class MetricsController(Controller):
         metrics.waiting.set(service.answering.statistics().tasks_waiting)
         for state, count in (await kept.read(count_waiting)).items():
             metrics.jobs.labels(state).set(count)
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        return Response(metrics.text(await service.engine_metrics()), media_type=CONTENT_TYPE)
 
 
 def _written(vector: tuple[float, ...], encoding: str) -> list[float] | str:
