@@ -16,7 +16,7 @@ def upgrade() -> None:
         sa.Column("collection", sa.String(64), primary_key=True),
         sa.Column("release", sa.String(40), nullable=False),
         sa.Column("challenger", sa.String(40), nullable=False),
-        sa.Column("weight", sa.Float, nullable=False),
+        sa.Column("weight", sa.Double, nullable=False),
         sa.Column("since", sa.String(32), nullable=False),
     )
 
