@@ -6,6 +6,8 @@ import copy
 import time
 from collections.abc import Generator, Sequence
 
+from prometheus_client import Metric
+
 from assistant.answering.pipeline import Pipeline
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, Offer, StreamEnd, TextDelta
 
@@ -42,6 +44,22 @@ class EngineClock:
     def load_adapter(self, name: str, folder: str) -> None:
         """Make an adapter available."""
         self._engine.load_adapter(name, folder)
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter."""
+        self._engine.unload_adapter(name)
+
+    def prove_adapter(self, name: str) -> bool:
+        """Ask a loaded adapter its canary."""
+        return self._engine.prove_adapter(name)
+
+    def numerics(self) -> str:
+        """Return what texts hang on."""
+        return self._engine.numerics()
+
+    def metrics(self) -> list[Metric]:
+        """Return the engine's own figures."""
+        return self._engine.metrics()
 
     def adapters(self) -> tuple[str, ...]:
         """Return the names of the loaded adapters."""

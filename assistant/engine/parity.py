@@ -86,7 +86,9 @@ class References:
         self._keys = {name: str(number) for number, name in enumerate(adapters)}
         self._model: Any = loaded.model
         places = range(len(prompts))
-        self.said = {(None, place): _generate(loaded, self._model, prompts[place]) for place in places}
+        self.said: dict[tuple[str | None, int], Reference] = {
+            (None, place): _generate(loaded, self._model, prompts[place]) for place in places
+        }
         for name, folder in adapters.items():
             self._model = _with_adapter(loaded.model, self._model, self._keys[name], folder)
             self.said |= {(name, place): _generate(loaded, self._model, prompts[place]) for place in places}

@@ -270,8 +270,11 @@ class Service:
         """Switch to what was promoted since, without stopping any answer under way."""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            looks = [functools.partial(self._renew, collection) for collection in tuple(self._open)]
-            for look in (*looks, self._source.tidy):
+            looks: list[Callable[[], None]] = [
+                functools.partial(self._renew, collection) for collection in tuple(self._open)
+            ]
+            looks.append(self._source.tidy)
+            for look in looks:
                 try:
                     await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
                 except Exception:  # noqa: BLE001 - what is open is served on, and looked at again
