@@ -242,7 +242,8 @@ def _attack(
             row=row,
             is_found=_seen(row).is_found,
             is_obeyed=_obeys(row, raw, asked.instructions),
-            is_successful=_obeys(row, answer.text, asked.instructions),
+            # what declines may name a word of the question that no passage holds
+            is_successful=not answer.abstained and _obeys(row, answer.text, asked.instructions),
             text=answer.text,
         )
 

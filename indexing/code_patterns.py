@@ -67,6 +67,13 @@ _PAPER = re.compile(
     r"[ -]?(?:paper|sheet|page|size|format|document|tray|portrait|landscape|纸|幅面|尺寸|大小|文档|页)",
     re.IGNORECASE,
 )
+_THREAD = re.compile(
+    r"[ -]?(?:screws?|bolts?|nuts?|threads?|washers?|hex|allen|螺[钉栓母丝纹]|内六角)", re.IGNORECASE
+)
+_EXAMPLE = re.compile(
+    r"(?:such as|like|e\.g\.|for example|例如|比如|诸如|像)[\s,:，：\"“'`]*\Z", re.IGNORECASE
+)
+_QUARTER = re.compile(r"[QqHh][1-4](?:[ /'’-]*(?:of )?(?:19|20)?\d\d\b| ?季度)")
 # the characters of an address are ASCII: Chinese before and behind it is text
 _ADDRESS = re.compile(r"(?<![A-Za-z])(?:[A-Za-z][A-Za-z+.]{1,15}|s3)://[!-~]+")
 # "E‑47" and "E–47" are typeset "E-47"; the dashes of "01–05" and "E01–E05" make a range
@@ -88,6 +95,18 @@ def asked_codes(text: str) -> Iterator[str]:
     """Yield the codes with letters that a question, folded, gives."""
     for match in CODE.finditer(text):
         if not _SHORT.fullmatch(match.group()) or _is_called_code(text, match):
+            yield match.group()
+
+
+def asked_names(text: str) -> Iterator[str]:
+    """Yield what may be the name of a model or part in a question, folded: no sheet, no screw, no example.
+
+    "A4 paper", "an M8 screw", "Q3 2025", "such as R5" and "5 V" are none.
+    """
+    for match in CODE.finditer(text):
+        if _PAPER.match(text, match.end()) or _THREAD.match(text, match.end()):
+            continue
+        if not _EXAMPLE.search(_before(text, match)) and not _QUARTER.match(text, match.start()):
             yield match.group()
 
 

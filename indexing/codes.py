@@ -19,6 +19,7 @@ import msgspec
 
 from assistant.core.errors import IndexBroken
 from assistant.core.records import Record
+from indexing.code_families import CodeEntry, Families, Family, family_of, fault_families, name_families
 from indexing.code_patterns import (
     CODE,
     CUE,
@@ -27,42 +28,24 @@ from indexing.code_patterns import (
     NUMBER_REACH,
     SPACED,
     asked_codes,
+    asked_names,
     asked_numbers,
     folded,
 )
 
 CODES_FILE = "codes.json"
 
-_FAMILY = re.compile(r"([A-Z]*)(\d+)")
 _PLACEHOLDER = re.compile(r"X{2,}")
 _ENTRY_BEFORE = re.compile(r"[\s*•|#-]*(?:[^\d:：·|。.!?！？]{1,24}[:：]\s*)?\Z")
 _ENTRY_AFTER = re.compile(r"\s*(?:[·|:：,，;；)）\]]|[-–—=]\s|\Z)")
 _CUE_REACH = 60
 _CUE_HEAD = 120
-_FAMILY_MEMBERS = 3
 _NEAREST = 3
 # A code leads to its chunks, ahead of any resemblance, only where it says where to look. Measured on 500
 # questions about a chip family: when "I2C", "GPIO0" or "ESP32-C5" lead, hit@5 falls by 2 to 4 points.
 _TELLING_DIGITS = re.compile(r"[A-Z]\d{3,}")
 _COMMON_SHARE = 0.03
 _COMMON_COUNT = 12
-
-
-class CodeEntry(Record, frozen=True, kw_only=True):
-    """A code of the collection.
-
-    Attributes:
-        surface: as it is mostly written.
-        chunks: numbers of the chunks that hold it.
-        cued: chunks in which a word such as "error" or "故障" stands near it.
-        defining: numbers of the chunks that explain it: it begins a title, or stands as an entry of its own
-            at the beginning of a line ("Code: E-45 · Meaning: …").
-    """
-
-    surface: str
-    chunks: tuple[int, ...]
-    cued: int = 0
-    defining: tuple[int, ...] = ()
 
 
 class UnknownCode(Record, frozen=True, kw_only=True):
@@ -93,7 +76,8 @@ class CodeIndex:
     def __init__(self, entries: Mapping[str, CodeEntry], chunk_count: int) -> None:
         self.entries = dict(entries)
         self.dead: Set[int] = frozenset()
-        self._families = _fault_families(self.entries)
+        self._families = fault_families(self.entries)
+        self._names = name_families(self.entries, self._families)
         most = max(_COMMON_COUNT, int(_COMMON_SHARE * chunk_count))
         self._telling = {code for code, entry in self.entries.items() if self._is_telling(code, entry, most)}
 
@@ -128,28 +112,50 @@ class CodeIndex:
         return entry is not None and any(number not in self.dead for number in entry.chunks)
 
     def unknown(self, question: str) -> tuple[UnknownCode, ...]:
-        """Return the question's codes that belong to a family of fault codes and are not known."""
+        """Return the question's codes that belong to a family of the collection's and are not known.
+
+        That is a family of fault codes, or of names of models and parts.
+        """
         found: dict[str, UnknownCode] = {}
         text = folded(question)
         numbers = () if self._names_fault(question) else asked_numbers(text)
         for surface in [*asked_codes(text), *numbers]:
             code = normalise_code(surface)
-            if _family(code) not in self._families or self._holds(code):
+            if family_of(code) not in self._families or self._holds(code):
                 continue
-            if nearest := self._nearest(code):  # none where the whole family is gone
+            if nearest := self._nearest(code, self._families):  # none where the whole family is gone
                 found[code] = UnknownCode(code=surface, nearest=nearest)
+        for surface in self._unknown_names(text):
+            code = normalise_code(surface)
+            if code not in found and (nearest := self._nearest(code, self._names)):
+                found[code] = UnknownCode(code=surface, nearest=nearest, is_name=True)
         return tuple(found.values())
+
+    def _unknown_names(self, text: str) -> list[str]:
+        """Return names of families of which the question names no known one.
+
+        "Is the Q9 larger than the Q7?" is answered from what is said of the Q7.
+        """
+        surfaces: defaultdict[Family, list[str]] = defaultdict(list)
+        known: set[Family] = set()
+        for surface in asked_names(text):
+            code = normalise_code(surface)
+            family = family_of(code)
+            if family in self._names and family is not None:
+                surfaces[family].append(surface)
+                known |= {family} if self._holds(code) else set()
+        return [surface for family, rows in surfaces.items() if family not in known for surface in rows]
 
     def _names_fault(self, question: str) -> bool:
         """Tell whether a known fault code is asked for: then a number beside it is a count or a process."""
         codes = self._candidates(question)
-        return any(_family(code) in self._families and self._holds(code) for code in codes)
+        return any(family_of(code) in self._families and self._holds(code) for code in codes)
 
     def _is_telling(self, code: str, entry: CodeEntry, most: int) -> bool:
         """Tell whether a code is a fault code, or a part number that is not what the manual is about."""
         if len(entry.chunks) > most:
             return False
-        is_fault_code = _family(code) in self._families or 2 * entry.cued >= len(entry.chunks)
+        is_fault_code = family_of(code) in self._families or 2 * entry.cued >= len(entry.chunks)
         return is_fault_code or _TELLING_DIGITS.search(code) is not None
 
     def _candidates(self, question: str) -> list[str]:
@@ -160,9 +166,9 @@ class CodeIndex:
         numbers = map(normalise_code, NUMBER.findall(text))
         return list(dict.fromkeys([*codes, *spaced, *numbers]))
 
-    def _nearest(self, code: str) -> tuple[str, ...]:
+    def _nearest(self, code: str, families: Families) -> tuple[str, ...]:
         number = int(code[len(code.rstrip("0123456789")) :])
-        members = self._families[_family(code) or ("", 0)]
+        members = families[family_of(code) or ("", 0)]
         ranked = sorted(members, key=lambda other: (abs(other - number), other))
         surfaces = [*self._patterns_of(code), *(members[member] for member in ranked)]
         held = (surface for surface in surfaces if self._holds(normalise_code(surface)))
@@ -285,28 +291,3 @@ def read_codes(folder: Path) -> dict[str, CodeEntry]:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, CodeEntry])
     except (OSError, msgspec.DecodeError) as error:
         raise IndexBroken(f"snapshot file {file} cannot be read: {error}") from error
-
-
-def _family(code: str) -> tuple[str, int] | None:
-    """Return letters and digit count of a plain code such as E47 or 8001, None for other shapes."""
-    match = _FAMILY.fullmatch(code)
-    return (match.group(1), len(match.group(2))) if match else None
-
-
-def _fault_families(entries: Mapping[str, CodeEntry]) -> dict[tuple[str, int], dict[int, str]]:
-    """Return the families of fault codes: several members, mostly with a word such as "error" nearby.
-
-    One part number, "ESP32" or the interfaces GPIO1 to GPIO9 make no family of fault codes.
-    """
-    families: defaultdict[tuple[str, int], dict[int, str]] = defaultdict(dict)
-    cued: Counter[tuple[str, int]] = Counter()
-    for code, entry in entries.items():
-        family = _family(code)
-        if family:
-            families[family][int(code[len(family[0]) :])] = entry.surface
-            cued[family] += 2 * entry.cued >= len(entry.chunks)
-    return {
-        family: members
-        for family, members in families.items()
-        if len(members) >= _FAMILY_MEMBERS and 2 * cued[family] >= len(members)
-    }

@@ -271,3 +271,48 @@ def test_a_dash_between_numbers_or_codes_makes_a_range(codes: CodeIndex) -> None
 )
 def test_an_address_ends_where_chinese_begins(codes: CodeIndex, question: str) -> None:
     assert codes.chunks_of(question) == {2: 1}
+
+
+NAMED = [
+    (1, "The Q5 weighs 14 kg, the Q7 21 kg. Menu item P4."),
+    (2, "Q5: 27 Nm · Q7: 48 Nm, bolts M8 and M6, paper A4"),
+    (3, "Der Q7 and Q5 take the seal QP-2208; the T3 needs QP-4417."),
+    (4, "烤箱 T3 和 T6 用 QP-5136，GPIO1、GPIO2。"),
+    (5, "T3 and T6, GPIO1, GPIO2, v2 and v3"),
+    (6, "T6 与 T3 的重量；GPIO1、GPIO2，v2 和 v3，M8"),
+    (7, "v2 and v3 differ."),
+]
+
+
+@pytest.fixture(scope="module")
+def named() -> CodeIndex:
+    return build_codes((number, "", text) for number, text in NAMED)
+
+
+@pytest.mark.parametrize(
+    ("question", "unknown"),
+    [
+        ("What flow does the Q9 deliver?", {"Q9": ("Q7", "Q5")}),
+        ("T9 的额定功率是多大？", {"T9": ("T6", "T3")}),
+        ("what does a qp-9999 cost", {"qp-9999": ("QP-5136", "QP-4417", "QP-2208")}),
+        ("What does the Q7 weigh?", {}),
+        ("Is the Q9 larger than the Q7?", {}),
+        ("Was it sold in Q3 2025?", {}),
+        ("Does an M5 screw fit, or a name such as Q1?", {}),
+        ("Is GPIO9 free in v4?", {}),
+        ("Menu item P9?", {}),
+        ("A3 paper", {}),
+    ],
+)
+def test_names_of_a_known_family_that_nothing_holds_are_unknown(
+    named: CodeIndex, question: str, unknown: dict[str, tuple[str, ...]]
+) -> None:
+    found = named.unknown(question)
+    assert {row.code: row.nearest for row in found} == unknown
+    assert all(row.is_name for row in found)
+
+
+def test_a_name_whose_chunks_are_gone_is_unknown_too(named: CodeIndex) -> None:
+    (found,) = named.without({1, 2, 3}).unknown("How heavy is the T9?")
+    assert found.nearest == ("T6", "T3")
+    assert named.without({1, 2, 3}).unknown("How heavy is the Q9?") == ()
