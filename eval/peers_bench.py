@@ -3,8 +3,9 @@
 Run ``python -m eval.peers_bench --documents FOLDER --suite FILE`` with the extra ``peers`` installed, or with
 ``--own`` for Deskmate's own ways alone. BM25, dense and RRF are plain lanes over Deskmate's chunks.
 
-hit@5, recall@5 and MRR@10 look at places, and longer chunks are right at more of them. context@1k looks at
-what the first 1,000 tokens of the results hold, so it compares libraries whatever their chunks.
+hit@5, recall@5 and MRR@10 look at places, and longer chunks are right at more of them. documents@5 is for
+golds that are a whole page: is it among the first five that passages come from? context@1k looks at what the
+first 1,000 tokens of the results hold, so it compares libraries whatever their chunks.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from indexing.parsing import ParserPool
 from indexing.search import Searcher, query_in_context
 from indexing.tuning import reciprocal_ranks
 
-METRICS = ("hit@5", "recall@5", "MRR@10", "context@1k")
+METRICS = ("hit@5", "documents@5", "recall@5", "MRR@10", "context@1k")
 _PASSAGES = 40
 _COLLECTION = "bench"
 _SAMPLES, _SEED = 2000, 7
@@ -140,6 +141,7 @@ def measure(name: str, cases: Sequence[Case], found: Found) -> BenchRow:
     ranks = [first_ranks(case, passages) for case, passages in zip(cases, found, strict=True)]
     columns = [
         [hit_at_k(row, 5) for row in ranks],
+        [hit_at_k(document_ranks(case, row), 5) for case, row in zip(cases, found, strict=True)],
         [recall_at_k(row, 5) for row in ranks],
         [mrr(row) for row in ranks],
     ]
@@ -152,6 +154,15 @@ def measure(name: str, cases: Sequence[Case], found: Found) -> BenchRow:
     if held:
         intervals += mean_intervals([held], samples=_SAMPLES, seed=_SEED)
     return BenchRow(name=name, metrics=dict(zip(METRICS, intervals, strict=False)))
+
+
+def document_ranks(case: Case, passages: Sequence[Passage]) -> list[int | None]:
+    """Return for each gold the place, from 1, of its document among the documents found."""
+    documents = list(dict.fromkeys(passage.chunk.document for passage in passages))
+    return [
+        next((place for place, name in enumerate(documents, 1) if is_same_document(gold.doc, name)), None)
+        for gold in case.gold
+    ]
 
 
 def table(rows: Sequence[BenchRow]) -> str:

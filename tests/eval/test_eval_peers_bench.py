@@ -80,9 +80,11 @@ def test_a_way_is_measured_by_place_and_by_what_its_results_hold() -> None:
     other = Chunk(id="2", document="fan.md", version=1, position=0, text="Clean the fan. " * 10)
     found = [Passage(rank=1, score=1, chunk=other), Passage(rank=2, score=0.5, chunk=chunk)]
     row = measure("own", CASES[:1], [found])
-    assert [row.metrics[name].mean for name in METRICS] == [1, 1, 0.5, 1]
-    assert table([row]).splitlines()[0] == "|  | hit@5 | recall@5 | MRR@10 | context@1k |"
+    assert [row.metrics[name].mean for name in METRICS] == [1, 1, 1, 0.5, 1]
+    assert table([row]).splitlines()[0] == "|  | hit@5 | documents@5 | recall@5 | MRR@10 | context@1k |"
     assert table([row]).splitlines()[-1].startswith("| own | 1.000 [1.000, 1.000] |")
+    late = measure("own", CASES[:1], [[*[found[0]] * 5, found[1]]])
+    assert [late.metrics[name].mean for name in METRICS[:2]] == [0, 1]
     bare = measure("own", CASES[2:], [[]])
     assert table([bare]).splitlines()[-1].endswith("| 0.000 [0.000, 0.000] | – |")
 
