@@ -38,7 +38,7 @@ from indexing.build import Builder
 from indexing.embedding import HashingEmbedder, Vectors, load_embedder, passage_text
 from indexing.queries import plain_questions
 from indexing.search import Searcher
-from indexing.snapshots import VECTORS_FILE, open_current
+from indexing.snapshots import VECTORS_FILE, current_name, open_current
 from indexing.table_rows import embed_chunks, row_texts
 
 T = TypeVar("T")
@@ -120,18 +120,33 @@ def _word(number: int) -> str:
 
 
 @contextmanager
-def made_collection(count: int) -> Iterator[tuple[Home, Database]]:
-    """Give a data folder with a collection of so many made-up chunks, not yet published."""
+def made_collection(count: int, kept: Path | None = None) -> Iterator[tuple[Home, Database]]:
+    """Give a data folder with a collection of so many made-up chunks, not yet published.
+
+    Args:
+        count: chunks.
+        kept: folder to make it in and to leave it in, and to take it from where it is there already.
+    """
     with tempfile.TemporaryDirectory(prefix="deskmate-bench-") as folder:
-        home = Home(Path(folder)).make()
+        home = Home(kept or Path(folder)).make()
         database = Database(home.database_url)
         try:
             texts, total = Texts(), -(-count // _PER_DOCUMENT)
-            for start in range(0, total, _DOCUMENTS_PER_TRANSACTION):
+            with database.write() as session:
+                Documents(session).make_collection(_COLLECTION)
+            made = len(stored_documents(database))
+            for start in range(made, total, _DOCUMENTS_PER_TRANSACTION):
                 save_documents(database, range(start, min(start + _DOCUMENTS_PER_TRANSACTION, total)), texts)
             yield home, database
         finally:
             database.close()
+
+
+def stored_documents(database: Database) -> dict[str, int]:
+    """Return document → chunks of the made-up collection."""
+    with database.read() as session:
+        collection = Documents(session).find_collection(_COLLECTION)
+        return Chunks(session).counts(collection.id) if collection else {}
 
 
 def save_documents(database: Database, numbers: range, texts: Texts) -> None:
@@ -185,12 +200,16 @@ class Given:
     embed_passages = HashingEmbedder.embed_passages
 
 
-def bench_search(count: int, query_count: int = _QUERIES) -> None:
-    """Measure building, opening, searching, adding a little, removing and compacting."""
-    with made_collection(count) as (home, database):
+def bench_search(count: int, query_count: int = _QUERIES, kept: Path | None = None) -> None:
+    """Measure building, opening, searching, adding a little, removing and compacting.
+
+    With a folder to keep the collection in, only searching and opening: the next run measures the same.
+    """
+    with made_collection(count, kept) as (home, database):
         builder = make_builder(home, database)
         folder = home.collection(_COLLECTION)
-        _timed("first snapshot", builder.rebuild)
+        if current_name(folder) is None:
+            _timed("first snapshot", builder.rebuild)
         snapshot, manifest = open_current(folder)
         (base,) = manifest.segments
         _say(f"{count} chunks: {base.kind}, recall@10 {base.recall}")
@@ -210,6 +229,8 @@ def bench_search(count: int, query_count: int = _QUERIES) -> None:
             f"memory: {opened[0] - before[0]} MiB of its own after opening, {after[0] - before[0]} after "
             f"queries, {after[1] - before[1]} MiB of files mapped; the vector index alone is {raw} MiB"
         )
+        if kept is not None:
+            return
         save_documents(database, range(10**6 - 1, 10**6 + 9), Texts(seed=4))
         _timed("adding 200 chunks", builder.publish)
         _timed(f"removing 20 chunks (limit {_REMOVE_SECONDS} s)", lambda: builder.remove("d000001.txt"))
@@ -369,6 +390,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--documents", type=Path, help="folder of files, for encode")
     parser.add_argument("--dtype", default="auto", choices=["auto", "bfloat16", "float32"])
+    parser.add_argument("--kept", type=Path, help="folder for the made-up collection, for search; is left")
     options = parser.parse_args(arguments)
     prepare_environment()
     if options.what == "encode":
@@ -376,7 +398,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif options.what == "swaps":
         sys.exit(bool(bench_swaps(options.chunks)))
     else:
-        bench_search(options.chunks)
+        bench_search(options.chunks, kept=options.kept)
 
 
 if __name__ == "__main__":
