@@ -8,6 +8,7 @@ from assistant.core.records import Chunk, Passage
 from assistant.core.settings import SearchSettings
 from indexing.opening import OpenSnapshot
 from indexing.queries import CROSSING_WEIGHT, Query
+from indexing.reranking import FEATURES, Lanes, rerank
 
 Lane = Sequence[tuple[int, float]]
 # measured: pages of a manual .70 to .74 in the first five, elsewhere level; from .05 on the first thousand
@@ -43,8 +44,14 @@ def rank(
     numbers = sorted({number for number, _ in dense} | set(lexical) | _passing(held, allowed))
     closeness = dict(zip(numbers, snapshot.vectors.cosines(query.aim, numbers), strict=True))
     dense_weight = max(settings.dense_weight, CROSSING_WEIGHT if query.is_crossing else 0.0)
-    letters = snapshot.letters.scores(query.text, numbers)
-    fused = fuse(uncrowded(snapshot, closeness), lexical, letters, dense_weight)
+    lanes = Lanes(
+        cosines=closeness,
+        uncrowded=uncrowded(snapshot, closeness),
+        lexical=lexical,
+        letters=snapshot.letters.scores(query.text, numbers),
+    )
+    is_reranked = len(settings.reranker) == len(FEATURES) and not query.is_crossing
+    fused = rerank(lanes, settings.reranker) if is_reranked else fuse(lanes, dense_weight)
     for front, sure_count in _fronts(fused, top_k, is_whole=bool(held)):
         chunks = snapshot.corpus.by_number(front)
         coded = _coded(held, snapshot.codes.defining(query.text), chunks)
@@ -79,12 +86,7 @@ def uncrowded(snapshot: OpenSnapshot, cosines: Mapping[int, float]) -> dict[int,
     }
 
 
-def fuse(
-    cosines: Mapping[int, float],
-    lexical: Mapping[int, float],
-    letters: Mapping[int, float],
-    dense_weight: float,
-) -> dict[int, float]:
+def fuse(lanes: Lanes, dense_weight: float) -> dict[int, float]:
     """Return number → fused score from 0 to 1 of all candidates.
 
     The scores are scaled to 0 to 1 over the candidates and summed by weight. A candidate that only one lane
@@ -92,17 +94,16 @@ def fuse(
     the candidates are: measured, the right passage of a support question comes first more often.
 
     Args:
-        cosines: of every candidate.
-        lexical: BM25 scores of those that the lexical lane found.
-        letters: of every candidate, by groups of letters.
+        lanes: what they say of the candidates.
         dense_weight: from 0 to 1; the rest is of the words.
     """
-    dense, parts = _scaled(cosines), _scaled(letters)
-    terms = _scaled({number: lexical.get(number, 0.0) for number in cosines})
-    words = {
-        number: (1 - _LETTER_SHARE) * terms[number] + _LETTER_SHARE * parts[number] for number in cosines
+    dense, letters = _scaled(lanes.uncrowded), _scaled(lanes.letters)
+    terms = _scaled({number: lanes.lexical.get(number, 0.0) for number in lanes.cosines})
+    return {
+        number: dense_weight * dense[number]
+        + (1 - dense_weight) * ((1 - _LETTER_SHARE) * terms[number] + _LETTER_SHARE * letters[number])
+        for number in lanes.cosines
     }
-    return {number: dense_weight * dense[number] + (1 - dense_weight) * words[number] for number in cosines}
 
 
 def spread(scores: Mapping[int, float], chunks: Mapping[int, Chunk]) -> dict[int, float]:

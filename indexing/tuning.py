@@ -1,10 +1,11 @@
-"""The weight of the dense lane, tuned for a collection.
+"""How the lanes are weighed, tuned for a collection.
 
 Where a suite of real questions is given, the weight that is best on one half of them is used if it beats
-the default on the other half. Without one, questions are made from the chunks (a title is asked for its
-section, a sentence without its rarest words for its chunk) and the table is shown only: made questions repeat
-the documents' words and favour BM25. Measured on product support, the weight chosen on them (.3) loses 2
-points of hit@5 and MRR on real ones.
+the default on the other half, and a reranker if those that were trained on one half each beat the default on
+the other one. Without a suite, questions are made from the chunks (a title is asked for its section, a
+sentence without its rarest words for its chunk) and the table is shown only: made questions repeat the
+documents' words and favour BM25. Measured on product support, the weight chosen on them (.3) loses 2 points
+of hit@5 and MRR on real ones.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from indexing.analysis import analyze
 from indexing.embedding import Embedder
 from indexing.opening import OpenSnapshot
 from indexing.ranking import fuse, uncrowded
+from indexing.reranking import FEATURES, Lanes, rerank, train
 
 TUNING_FILE = "tuning.json"
+RERANKED = "reranked"
+Floats = np.typing.NDArray[np.float64]
 QUESTIONS = 300
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _RRF_K = 60
@@ -70,6 +74,9 @@ class Tuning(Record, frozen=True, kw_only=True):
         gain: its MRR on the other half less the default's, with its interval.
         is_made: the questions are made from the chunks.
         is_used: the questions are real and the whole interval is above 0.
+        reranker: weights of the reranker where it is used, else empty.
+        reranked_gain: MRR less the default's of rerankers that were trained on the other half of the
+            questions, with its interval.
     """
 
     fingerprint: str
@@ -79,6 +86,8 @@ class Tuning(Record, frozen=True, kw_only=True):
     gain: tuple[float, float, float]
     is_made: bool
     is_used: bool
+    reranker: tuple[float, ...] = ()
+    reranked_gain: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def tune(
@@ -99,32 +108,61 @@ def tune(
     if not questions:
         return None
     ways = _ways(settings.dense_weight)
-    reciprocals, hits = _measure(snapshot, embedder, settings.pool, questions, ways)
-    names = list(ways)
+    asked_lanes = _lanes(snapshot, embedder, settings.pool, questions)
+    scores = {name: [way(lanes) for lanes in asked_lanes] for name, way in ways.items()}
+    scores[RERANKED] = _reranked(asked_lanes, questions)
+    measured = {name: _places(found, questions) for name, found in scores.items()}
     rng = np.random.default_rng(_SEED)
     chosen_on = np.arange(len(questions)) % 2 == 0
-    weighted = [place for place, name in enumerate(names) if name.startswith("weighted")]
-    best = max(weighted, key=lambda place: reciprocals[place, chosen_on].mean())
-    default = names.index(_weighted(settings.dense_weight))
-    differences = reciprocals[best, ~chosen_on] - reciprocals[default, ~chosen_on]
-    low, high = _interval(differences, rng)
+    weighted = [name for name in ways if name.startswith("weighted")]
+    best = max(weighted, key=lambda name: measured[name][chosen_on].mean())
+    default = measured[_weighted(settings.dense_weight)]
+    gain = _gain(measured[best][~chosen_on] - default[~chosen_on], rng)
+    reranked_gain = _gain(measured[RERANKED] - default, rng)
+    is_used = bool(asked) and gain[1] > 0
+    is_reranked = (
+        bool(asked)
+        and reranked_gain[1] > 0
+        and not (is_used and measured[best].mean() >= measured[RERANKED].mean())
+    )
     return Tuning(
         fingerprint=embedder.fingerprint,
         question_count=len(questions),
-        rows=tuple(
-            TunedRow(
-                name=name,
-                hit_at_5=round(float(hits[place].mean()), 4),
-                mrr_at_10=round(float(reciprocals[place].mean()), 4),
-                mrr_interval=_interval(reciprocals[place], rng),
-            )
-            for place, name in enumerate(names)
-        ),
-        dense_weight=float(names[best].rsplit(" ", 1)[1]),
-        gain=(round(float(differences.mean()), 4) if len(differences) else 0.0, low, high),
+        rows=tuple(_row(name, reciprocals, rng) for name, reciprocals in measured.items()),
+        dense_weight=float(best.rsplit(" ", 1)[1]),
+        gain=gain,
         is_made=not asked,
-        is_used=bool(asked) and low > 0,
+        is_used=is_used,
+        reranker=_trained(asked_lanes, questions) if is_reranked else (),
+        reranked_gain=reranked_gain,
     )
+
+
+def _row(name: str, reciprocals: Floats, rng: np.random.Generator) -> TunedRow:
+    return TunedRow(
+        name=name,
+        hit_at_5=round(float((reciprocals >= 1 / _HIT).mean()), 4),
+        mrr_at_10=round(float(reciprocals.mean()), 4),
+        mrr_interval=_interval(reciprocals, rng),
+    )
+
+
+def _gain(differences: Floats, rng: np.random.Generator) -> tuple[float, float, float]:
+    mean = round(float(differences.mean()), 4) if len(differences) else 0.0
+    return mean, *_interval(differences, rng)
+
+
+def _trained(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> tuple[float, ...]:
+    return train([(lanes, question.gold) for lanes, question in zip(asked, questions, strict=True)])
+
+
+def _reranked(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> list[Mapping[int, float]]:
+    """Return the scores by a reranker that was trained on the other half of the questions."""
+    weights = [_trained(asked[place::2], questions[place::2]) for place in (0, 1)]
+    return [
+        rerank(lanes, weights[1 - place % 2]) if weights[1 - place % 2] else lanes.cosines
+        for place, lanes in enumerate(asked)
+    ]
 
 
 def write_tuning(folder: Path, tuning: Tuning) -> None:
@@ -133,22 +171,23 @@ def write_tuning(folder: Path, tuning: Tuning) -> None:
 
 
 def tuned_settings(folder: Path, settings: SearchSettings, fingerprint: str) -> SearchSettings:
-    """Return the settings with the collection's own weight, where it won and none was set by hand.
+    """Return the settings with the collection's own weight or reranker, where one won and none was set.
 
     Raises:
         IndexBroken: the file is damaged.
     """
-    file = folder / TUNING_FILE
-    if not file.exists() or settings.dense_weight != SearchSettings().dense_weight:
+    file, unset = folder / TUNING_FILE, SearchSettings()
+    if not file.exists() or settings.dense_weight != unset.dense_weight or settings.reranker:
         return settings
     try:
         tuning = msgspec.json.decode(file.read_bytes(), type=Tuning)
     except (OSError, msgspec.DecodeError) as error:
         command = f"deskmate index tune --collection {folder.name} --suite FILE"
         raise IndexBroken(f"tuning {file} cannot be read: {error}", next_command=command) from error
-    if not tuning.is_used or tuning.fingerprint != fingerprint:
+    if tuning.fingerprint != fingerprint or len(tuning.reranker) not in {0, len(FEATURES)}:
         return settings
-    return msgspec.structs.replace(settings, dense_weight=tuning.dense_weight)
+    weight = tuning.dense_weight if tuning.is_used else settings.dense_weight
+    return msgspec.structs.replace(settings, dense_weight=weight, reranker=tuning.reranker)
 
 
 def make_questions(snapshot: OpenSnapshot, count: int = QUESTIONS) -> list[TuningQuestion]:
@@ -202,23 +241,14 @@ def _weighted(weight: float) -> str:
     return f"weighted {weight:g}"
 
 
-class _Lanes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the candidates of a question, by number."""
-
-    cosines: Mapping[int, float]
-    uncrowded: Mapping[int, float]
-    lexical: Mapping[int, float]
-    letters: Mapping[int, float]
-
-
-Way = Callable[[_Lanes], Mapping[int, float]]
+Way = Callable[[Lanes], Mapping[int, float]]
 
 
 def _ways(default: float) -> dict[str, Way]:
     """Return name → from what is known of candidates to their scores."""
 
     def weigh(weight: float) -> Way:
-        return lambda lanes: fuse(lanes.uncrowded, lanes.lexical, lanes.letters, weight)
+        return lambda lanes: fuse(lanes, weight)
 
     weights = sorted({*WEIGHTS, default})
     return {
@@ -238,38 +268,40 @@ def reciprocal_ranks(cosines: Mapping[int, float], lexical: Mapping[int, float])
     return scores
 
 
-def _measure(
-    snapshot: OpenSnapshot,
-    embedder: Embedder,
-    pool: int,
-    questions: Sequence[TuningQuestion],
-    ways: Mapping[str, Way],
-) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.float64]]:
-    """Return reciprocal ranks and hits, each of shape ``(ways, questions)``."""
+def _lanes(
+    snapshot: OpenSnapshot, embedder: Embedder, pool: int, questions: Sequence[TuningQuestion]
+) -> list[Lanes]:
+    """Return for each question what the lanes say of its candidates."""
     vectors = embedder.embed_queries([question.text for question in questions])
-    dense = snapshot.vectors.search(vectors, pool)
-    reciprocals = np.zeros((len(ways), len(questions)))
-    hits = np.zeros_like(reciprocals)
-    for place, (question, vector, near) in enumerate(zip(questions, vectors, dense, strict=True)):
+    found = []
+    for question, vector, near in zip(
+        questions, vectors, snapshot.vectors.search(vectors, pool), strict=True
+    ):
         lexical = dict(snapshot.lexical.search(question.text, pool))
         numbers = sorted({number for number, _ in near} | set(lexical))
         cosines = dict(zip(numbers, snapshot.vectors.cosines(vector, numbers), strict=True))
-        lanes = _Lanes(
-            cosines=cosines,
-            uncrowded=uncrowded(snapshot, cosines),
-            lexical=lexical,
-            letters=snapshot.letters.scores(question.text, numbers),
+        found.append(
+            Lanes(
+                cosines=cosines,
+                uncrowded=uncrowded(snapshot, cosines),
+                lexical=lexical,
+                letters=snapshot.letters.scores(question.text, numbers),
+            )
         )
-        for row, way in enumerate(ways.values()):
-            scores = way(lanes)
-            best = sorted(scores, key=lambda number: (-scores[number], number))[:_CUTOFF]
-            rank = next((at for at, number in enumerate(best, 1) if number in question.gold), None)
-            reciprocals[row, place] = 1 / rank if rank else 0.0
-            hits[row, place] = float(rank is not None and rank <= _HIT)
-    return reciprocals, hits
+    return found
 
 
-def _interval(values: np.typing.NDArray[np.float64], rng: np.random.Generator) -> tuple[float, float]:
+def _places(scores: Sequence[Mapping[int, float]], questions: Sequence[TuningQuestion]) -> Floats:
+    """Return for each question 1 / the place of its first right candidate, 0 beyond the tenth."""
+    reciprocals = np.zeros(len(questions))
+    for place, (row, question) in enumerate(zip(scores, questions, strict=True)):
+        best = sorted(row, key=lambda number: (-row[number], number))[:_CUTOFF]
+        rank = next((at for at, number in enumerate(best, 1) if number in question.gold), None)
+        reciprocals[place] = 1 / rank if rank else 0.0
+    return reciprocals
+
+
+def _interval(values: Floats, rng: np.random.Generator) -> tuple[float, float]:
     if not len(values):
         return 0.0, 0.0
     means = values[rng.integers(len(values), size=(_RESAMPLES, len(values)))].mean(axis=1)

@@ -1,4 +1,4 @@
-"""``deskmate index tune``: the weight of the dense lane, measured on the collection's own chunks."""
+"""``deskmate index tune``: how lanes are weighed, measured on the collection's own questions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @json_option
 @pass_context
 def tune(context: Context, collection: str, suite: Path | None, *, as_json: bool) -> None:
-    """Measure ways to rank on a suite's questions and use the weight that wins; without one, only measure."""
+    """Measure ways to rank on a suite's questions and use the one that wins; without one, only measure."""
     from indexing.embedders import Embedders
     from indexing.opening import open_snapshot
     from indexing.snapshots import open_current
@@ -75,13 +75,19 @@ def _show(tuning: Tuning) -> None:
     for row in tuning.rows:
         low, high = row.mrr_interval
         click.echo(f"{row.name:14}{row.hit_at_5:7.3f}{row.mrr_at_10:8.3f}  {low:.3f} to {high:.3f}")
-    mean, low, high = tuning.gain
+    weight = f"best weight on half of them: {tuning.dense_weight:g}; on the other half"
+    click.echo(f"{weight} {_verdict(tuning.gain, is_made=tuning.is_made, is_used=tuning.is_used)}")
+    verdict = _verdict(tuning.reranked_gain, is_made=tuning.is_made, is_used=bool(tuning.reranker))
+    click.echo(f"reranker trained on the other half of them: {verdict}")
+
+
+def _verdict(gain: tuple[float, float, float], *, is_made: bool, is_used: bool) -> str:
+    mean, low, high = gain
     verdict = "not used: it does not win"
-    if tuning.is_made:
+    if is_made:
         verdict = "not used: made questions favour the documents' words; give real ones with --suite"
-    elif tuning.is_used:
+    elif is_used:
         verdict = "used from the next start of a service"
-    click.echo(
-        f"best weight on half of them: {tuning.dense_weight:g}; on the other half {mean:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}] against the default: {verdict}"
-    )
+    elif low > 0:
+        verdict = "not used: another way wins by more"
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] against the default: {verdict}"

@@ -154,11 +154,13 @@ class SearchSettings(Section, frozen=True, kw_only=True):
         top_k: passages returned.
         pool: candidates taken from each lane before fusion.
         dense_weight: weight of the dense lane against the lexical one in the fusion.
+        reranker: weights of a reranker that ``index tune`` trained, in the fusion's place; none where empty.
     """
 
     top_k: Positive = 5
     pool: Positive = 50
     dense_weight: Share = 0.6
+    reranker: tuple[float, ...] = ()
 
 
 class EvalSettings(Section, frozen=True, kw_only=True):
