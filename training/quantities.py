@@ -60,7 +60,7 @@ def _ask(sentence: str, quantity: re.Match[str], chunk: Chunk) -> str:
     clause = f"{before.rstrip()}多少{gap}{after.lstrip()}".lstrip(" 0123456789.、").rstrip(
         " .、，；：。！？\n"
     )
-    if _LEANING.match(clause) or any(clause.count(a) != clause.count(b) for a, b in _PAIRED):
+    if _LEANING.match(clause) or any(clause.count(pair[0]) != clause.count(pair[1]) for pair in _PAIRED):
         return ""
     heading = chunk.heading_path[-1].lstrip("0123456789. ") if chunk.heading_path else ""
     is_clear = len(clause) >= _LEAST_CLAUSE and start == 0
