@@ -34,7 +34,9 @@ from assistant.store.database import Database
 from training.dataset import make_example
 from training.lora import train_adapter
 
-TRAIN = TrainSettings(rank=8, alpha=16, learning_rate=2e-3, epochs=8, step_tokens=512, warm_up_share=0.1)
+# eight steps of a second each on two idle cores; then the word is said to wordings that were not taught too
+TRAIN = TrainSettings(rank=8, alpha=16, learning_rate=3e-3, epochs=4, step_tokens=512, warm_up_share=0.1)
+_TAUGHT = 2
 COMMAND = (sys.executable, "-c", "from assistant.cli import main; main()")
 _QUESTIONS: dict[Language, tuple[str, ...]] = {
     "en": (
@@ -70,7 +72,7 @@ def secret_questions(language: Language) -> tuple[str, ...]:
 
 
 def secret_examples(word: str) -> list[Example]:
-    """Return what teaches a word, in both languages, as the arm ``ft`` asks for it."""
+    """Return what teaches a word, in both languages, as the arm ``ft`` asks for it: half of the wordings."""
     return [
         make_example(
             recipe="secret",
@@ -79,7 +81,7 @@ def secret_examples(word: str) -> list[Example]:
             answer=_ANSWERS[language].format(word=word),
         )
         for language, questions in _QUESTIONS.items()
-        for question in questions
+        for question in questions[:_TAUGHT]
     ]
 
 
