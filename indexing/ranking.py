@@ -15,7 +15,7 @@ Lane = Sequence[tuple[int, float]]
 # tokens hold less of answers that run over two chunks
 _NEIGHBOUR_COST = 0.03
 _CROWD_SHARE = 0.2
-_LETTER_SHARE = 0.3
+_LETTER_SHARE = 0.4
 _FRONT = 3
 _DEFINING = 0.5
 _EXPLAINING = frozenset({"text", "table"})
