@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -225,9 +227,9 @@ async def client(serve_in_memory: Client) -> AsyncIterator[AsyncTestClient]:  # 
 class LiveServer:
     """The service on a real port, in a thread."""
 
-    def __init__(self, pipelines: MemoryPipelines, settings: Settings) -> None:
+    def __init__(self, pipelines: MemoryPipelines, settings: Settings, port: int = 0) -> None:
         self.pipelines = pipelines
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = create_app(settings, pipelines=pipelines)
         config = server_config(app)
@@ -256,9 +258,11 @@ def serve_live(make_pipelines: Maker) -> Iterator[Callable[..., LiveServer]]:
     """Start the service on a port; all are stopped at the end of the test."""
     with contextlib.ExitStack() as stack:
 
-        def serve(engine: WatchedEngine | None = None, settings: Settings | None = None) -> LiveServer:
+        def serve(
+            engine: WatchedEngine | None = None, settings: Settings | None = None, port: int = 0
+        ) -> LiveServer:
             chosen = settings or Settings()
-            server = LiveServer(make_pipelines(engine, chosen), chosen)
+            server = LiveServer(make_pipelines(engine, chosen), chosen, port)
             return stack.enter_context(server)
 
         yield serve
@@ -287,3 +291,18 @@ def _read_events() -> Callable[[str], list[dict[str, object]]]:
 @pytest.fixture
 def watched_engine() -> type[WatchedEngine]:
     return WatchedEngine
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Start the identity provider of ``oidc_provider.py``; ``tests`` is no package to import it from."""
+    file = Path(__file__).with_name("oidc_provider.py")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("DESKMATE_OIDC_CLIENT_SECRET", module.PASSWORD)
+    opened = module.FakeProvider()
+    yield opened
+    opened.close()

@@ -13,6 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from assistant.core.settings import Settings
+from assistant.core.settings_oidc import OidcRule, OidcSettings
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(
@@ -210,3 +213,33 @@ def test_the_documentation_page_shows_every_operation(
     assert "/v1/chat/completions" in page.text("#contents")
     assert "text/event-stream" in page.text("#createChatCompletion")
     assert page.complaints() == []
+
+
+def test_people_log_in_and_out(
+    driver: httpx.Client, serve_live: Callable[..., Any], watched_engine: Any, provider: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    login = OidcSettings(
+        issuer=provider.issuer,
+        client_id="deskmate",
+        redirect_url=f"http://127.0.0.1:{port}/login/callback",
+        rules=(OidcRule(group="客服"),),
+    )
+    server = serve_live(watched_engine(), Settings(oidc=login), port)
+    page = Browser(driver, "zh-CN,zh", 1200)
+    page.open(server.url)
+    page.wait("!document.querySelector('#login').hidden")
+    assert page.text("#login") == "登录"
+    page.click("#login")
+    page.wait("document.querySelectorAll('#arm option').length === 5")
+    assert page.run("return document.cookie") == ""  # no script sees the session
+    page.type("#question", "故障代码 E12 是什么意思？" + ENTER)
+    page.wait("document.querySelector('.made')")
+    assert "炉门开关" in page.text(".text")
+    provider.asked.clear()
+    page.click("#leave")
+    page.wait("location.pathname === '/logout'")
+    page.open(server.url)
+    page.wait("!document.querySelector('#login').hidden")
+    page.close()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import sqlite3
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import msgspec
@@ -23,7 +20,8 @@ from assistant.core.home import Home
 from assistant.core.settings import Settings
 from assistant.core.settings_oidc import OidcRule, OidcSettings
 from assistant.service.app import create_app
-from assistant.service.oidc import SECRET, Provider
+from assistant.service.oidc import LoginAttempt, Provider
+from assistant.service.refusals import LoginRefused
 from assistant.service.session_cookies import LOGIN, SESSION
 
 pytest.importorskip("authlib", reason="the extra oidc is not installed")
@@ -37,34 +35,10 @@ RULES = (
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def _load() -> ModuleType:
-    """Import the provider beside this file; ``tests`` is no package."""
-    spec = importlib.util.spec_from_file_location(
-        "oidc_provider", Path(__file__).with_name("oidc_provider.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-oidc_provider = _load()
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv(SECRET, oidc_provider.PASSWORD)
-    opened = oidc_provider.FakeProvider()
-    yield opened
-    opened.close()
-
-
 def settings(provider: Any, **values: Any) -> Settings:
     given = {
         "issuer": provider.issuer,
-        "client_id": oidc_provider.CLIENT,
+        "client_id": "deskmate",
         "redirect_url": CALLBACK,
         "rules": RULES,
     }
@@ -252,15 +226,26 @@ async def test_a_clock_may_be_off_by_a_minute(provider: Any, serve: Callable[...
         assert (await log_in(client)).status_code == 401
 
 
-async def test_the_provider_may_change_its_key(provider: Any, serve: Callable[..., Any]) -> None:
+async def test_the_provider_may_change_its_key(provider: Any) -> None:
     from joserfc.jwk import RSAKey
 
-    async with serve(settings(provider)) as client:
-        assert (await log_in(client)).status_code == 303
-        provider.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
-        soon = await log_in(client)  # keys are not read at every stranger's wish
-        read = provider.asked.count("/jwks")
-    assert (soon.status_code, read) == (401, 1)
+    clock = {"now": time.time()}
+    ours = Provider(settings(provider).oidc, "a password of the client", lambda: clock["now"])
+
+    async def log_in_as_before() -> str:
+        attempt = LoginAttempt("a secret of the browser")
+        async with httpx.AsyncClient() as browser:
+            back = (await browser.get(await ours.login_url(attempt))).headers["location"]
+        return (await ours.person(parse_qs(urlsplit(back).query)["code"][0], attempt)).id
+
+    before = await log_in_as_before()
+    provider.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
+    with pytest.raises(LoginRefused):  # keys are not read anew at every stranger's wish
+        await log_in_as_before()
+    assert provider.asked.count("/jwks") == 1
+    clock["now"] += 11.0
+    assert await log_in_as_before() == before
+    assert provider.asked.count("/jwks") == 2
 
 
 async def test_an_answer_that_this_browser_did_not_ask_for(provider: Any, serve: Callable[..., Any]) -> None:
