@@ -107,6 +107,7 @@ class Provider:
         self._clock = clock
         self._reading = asyncio.Lock()
         self._discovery: tuple[Discovery, float] | None = None
+        self._away: tuple[str, float] | None = None
         self._keys: tuple[KeySet, float] | None = None
 
     async def login_url(self, attempt: LoginAttempt) -> str:
@@ -224,22 +225,33 @@ class Provider:
 
     async def _discover(self) -> Discovery:
         async with self._reading:
-            if self._discovery is None or self._clock() - self._discovery[1] > _KEPT_SECONDS:
-                url = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-                content = await self._get(url)
-                try:
-                    found = msgspec.json.decode(content, type=Discovery)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise LoginUnavailable(f"the provider's description cannot be read: {error}") from error
-                if found.issuer != self._settings.issuer:
-                    raise LoginUnavailable(
-                        f"the provider calls itself {found.issuer[:100]!r}, [oidc] issuer is another one"
-                    )
-                for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                    if not _is_safe(getattr(found, name)):
-                        raise LoginUnavailable(f"the provider's {name} is reached without TLS")
-                self._discovery = (found, self._clock())
-            return self._discovery[0]
+            if self._discovery is not None and self._clock() - self._discovery[1] <= _KEPT_SECONDS:
+                return self._discovery[0]
+            if self._away is not None and self._clock() - self._away[1] < _REREAD_SECONDS:
+                raise LoginUnavailable(self._away[0])  # strangers do not wait for it one after the other
+            try:
+                found = await self._read_discovery()
+            except LoginUnavailable as error:
+                self._away = (error.message, self._clock())
+                raise
+            self._discovery = (found, self._clock())
+            return found
+
+    async def _read_discovery(self) -> Discovery:
+        url = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        content = await self._get(url)
+        try:
+            found = msgspec.json.decode(content, type=Discovery)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise LoginUnavailable(f"the provider's description cannot be read: {error}") from error
+        if found.issuer != self._settings.issuer:
+            raise LoginUnavailable(
+                f"the provider calls itself {found.issuer[:100]!r}, [oidc] issuer is another one"
+            )
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if not _is_safe(getattr(found, name)):
+                raise LoginUnavailable(f"the provider's {name} is reached without TLS")
+        return found
 
     async def _key_set(self, older_than: float = _KEPT_SECONDS) -> "KeySet":
         from joserfc.errors import JoseError

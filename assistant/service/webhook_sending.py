@@ -22,7 +22,7 @@ from assistant.store.webhooks import Due, Webhooks
 RETRY_SECONDS = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 POLL_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
-_LEASE_SECONDS = 90.0
+_MARGIN_SECONDS = 10.0  # of a lease, beyond the longest attempt
 _JITTER = 0.1
 _GONE = 410
 _PORTS = {"https": 443, "http": 80}
@@ -116,7 +116,8 @@ class WebhookSender:
         busy, now = tuple(self._under_way), self._clock()
         if not await self._kept.read(lambda session: Webhooks(session).is_due(now, busy)):
             return 0
-        due = await self._kept.write(lambda session: Webhooks(session).claim(now, now + _LEASE_SECONDS, busy))
+        until = now + self._settings.timeout_seconds + _MARGIN_SECONDS
+        due = await self._kept.write(lambda session: Webhooks(session).claim(now, until, busy))
         for one in due:
             task = self._under_way[one.endpoint_id] = asyncio.create_task(self._send(one))
             task.add_done_callback(functools.partial(self._ended, one.endpoint_id))

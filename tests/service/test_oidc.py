@@ -283,6 +283,9 @@ async def test_a_provider_that_is_away_or_is_another(provider: Any, serve: Calla
     provider.issuer_told = "https://evil.example"
     async with serve(settings(provider)) as client:
         other = await client.get("/login", follow_redirects=False)
+        again = await client.get("/login", follow_redirects=False)
+    assert again.json()["detail"] == other.json()["detail"]
+    assert provider.asked == ["/.well-known/openid-configuration"]  # not at every stranger's wish
     async with serve(settings(provider, issuer="http://127.0.0.1:9")) as client:
         away = await client.get("/login", follow_redirects=False)
     assert (other.status_code, away.status_code) == (503, 503)

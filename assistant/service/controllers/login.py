@@ -93,6 +93,7 @@ class LoginController(Controller):
     @get()
     async def begin(self, login: NamedDependency[Login]) -> Redirect:
         """Send the browser to the provider."""
+        login.check_rate()
         secret = secrets.token_urlsafe(32)
         url = await login.provider.login_url(LoginAttempt(secret))
         return Redirect(url, status_code=_SEE_OTHER, cookies=[login_cookie(secret)], headers=_NO_STORE)
