@@ -26,7 +26,7 @@ pytest.importorskip("opentelemetry.sdk.trace", reason="the extra tracing is not 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-STAGES = ["understand", "retrieval", "compose", "verify"]
+STAGES = ["understand", "route", "retrieval", "compose", "verify"]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
