@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ _PIECE = re.compile(_LATIN.pattern + "|" + _CJK_RUN.pattern)
 _SEPARATORS = re.compile(r"[-_.]")
 _NUMBER_AND_UNIT = re.compile(r"(\d+)([a-z]+)")
 _LONGEST_TERM = 64
+# of those that ask at once one reads the dictionary, which takes a second; all would hold up everything
+_READING = threading.Lock()
 
 
 def fold(text: str) -> str:
@@ -73,8 +76,13 @@ def _cutter() -> Callable[[str], list[str]]:
     return cut
 
 
-@functools.cache
 def _tokenizer() -> Any:
+    with _READING:
+        return _read_dictionary()
+
+
+@functools.cache
+def _read_dictionary() -> Any:
     import jieba
 
     # the dictionary is read here, because jieba by itself leaves and trusts a cache file in the shared

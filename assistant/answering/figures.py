@@ -21,7 +21,7 @@ _CELL_BORDER = " · "
 
 class _Line(NamedTuple):
     text: str
-    figures: set[str]
+    figures: frozenset[str]
     coverage: float  # share of the words of question and sentence that stand in line and headings
 
 
@@ -65,11 +65,11 @@ def _line_instead(question: str, sentence: str, passages: tuple[Passage, ...]) -
     return held.text if held and _is_other_column(held.text, figures, words) else None
 
 
-def _claimed_figures(question: str, sentence: str) -> set[str]:
+def _claimed_figures(question: str, sentence: str) -> frozenset[str]:
     return numbers(without_marks(sentence)) - numbers(question)
 
 
-def _lines(passages: tuple[Passage, ...], words: set[str]) -> Iterator[_Line]:
+def _lines(passages: tuple[Passage, ...], words: frozenset[str]) -> Iterator[_Line]:
     for passage in passages:
         above = terms(" ".join(passage.chunk.heading_path))
         for span in split_sentences(passage.chunk.text):
@@ -78,7 +78,7 @@ def _lines(passages: tuple[Passage, ...], words: set[str]) -> Iterator[_Line]:
                 yield _Line(span.text, figures, len(words & known) / max(1, len(words)))
 
 
-def _is_other_column(row: str, figures: set[str], words: set[str]) -> bool:
+def _is_other_column(row: str, figures: frozenset[str], words: frozenset[str]) -> bool:
     """Return whether a table's row holds the figures only in columns that are not the one spoken of."""
     cells = [cell.partition(": ") for cell in row.split(_CELL_BORDER)]
     with_figures = [(name, numbers(value)) for name, colon, value in cells if colon and numbers(value)]
@@ -87,5 +87,5 @@ def _is_other_column(row: str, figures: set[str], words: set[str]) -> bool:
     return bool(asked and holding and not asked & holding)
 
 
-def _words(text: str) -> set[str]:
-    return {word for word in terms(text) if not word[0].isdigit()}
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word for word in terms(text) if not word[0].isdigit())

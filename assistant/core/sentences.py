@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ _END = re.compile(r"[。！？；]+[”」』）]*|[.!?]+[\"')\]]*(?=\s|$)|\n+")
 _WORD = re.compile(r"[a-z0-9]+(?:[.\-/_][a-z0-9]+)*|[㐀-䶿一-鿿豈-﫿]+")
 # the 7 of "Q7" is part of a name
 _NUMBER = re.compile(r"(?<![A-Za-z0-9-])\d+(?:[.,]\d+)*")
+# checking an answer compares each of its sentences with each of its context, the same ones again and again
+_REMEMBERED = 2048
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -44,7 +47,8 @@ def split_sentences(text: str) -> list[Span]:
     return spans
 
 
-def terms(text: str) -> set[str]:
+@functools.lru_cache(_REMEMBERED)
+def terms(text: str) -> frozenset[str]:
     """Return what a text is compared by: words and codes without stop words, Chinese character pairs."""
     found: set[str] = set()
     for match in _WORD.finditer(unicodedata.normalize("NFKC", text).lower()):
@@ -53,12 +57,14 @@ def terms(text: str) -> set[str]:
             found.update(word[i : i + 2] for i in range(max(1, len(word) - 1)))
         elif word not in _STOP_WORDS:
             found.add(word)
-    return found
+    return frozenset(found)
 
 
-def numbers(text: str) -> set[str]:
+@functools.lru_cache(_REMEMBERED)
+def numbers(text: str) -> frozenset[str]:
     """Return the numbers in a text, thousands separators removed."""
-    return {match.group().replace(",", "") for match in _NUMBER.finditer(unicodedata.normalize("NFKC", text))}
+    found = _NUMBER.finditer(unicodedata.normalize("NFKC", text))
+    return frozenset(match.group().replace(",", "") for match in found)
 
 
 def support(claim: str, evidence: str) -> float:

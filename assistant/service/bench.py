@@ -220,8 +220,10 @@ class _Users:
             done = subprocess.run(  # noqa: S603 - our own words
                 words, env=environment(self._home, variables), check=True, capture_output=True, text=True
             )
-            if done.stderr.strip():
-                _say(done.stderr.strip()[-2000:])
+            if "Traceback" in done.stderr:
+                raise RuntimeError(f"the users failed: {done.stderr[:2000]}")
+            if told := done.stderr.partition("Error report")[2].strip():
+                _say(told[:2000])
             entries = json.loads(done.stdout)
             return {
                 "rows": [json.loads(line) for line in rows.read_text("utf-8").splitlines()],

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ _CHAT = "/v1/chat/completions"
 def _keep_rows(**_: Any) -> None:
     if path := os.environ.get("BENCH_ROWS"):
         Path(path).write_text("\n".join(map(json.dumps, _ROWS)), "utf-8")
+
+
+def _lines(reply: Any) -> Iterator[bytes]:
+    while line := reply.stream.readline(b"\n"):
+        if line := line.strip():
+            yield line
 
 
 class _Asking(FastHttpUser):
@@ -42,7 +49,7 @@ class _Asking(FastHttpUser):
         began, first, tokens, is_done = time.perf_counter(), 0.0, 0, False
         request = self.client.post(_CHAT, json=body, headers=_HEADERS, stream=True, catch_response=True)
         with request as reply:
-            for line in reply.iter_lines() if reply.status_code == 200 else ():  # noqa: PLR2004
+            for line in _lines(reply) if reply.status_code == 200 else ():  # noqa: PLR2004
                 if not first and b'"content":"' in line and b'"context"' not in line:
                     first = time.perf_counter() - began
                 if b'"total_tokens"' in line:

@@ -1,5 +1,6 @@
 """Who comes in: a request's key becomes a caller, and a route's scope is held against it."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -43,6 +44,8 @@ class Door:
         self._kept = kept
         self._clock = clock
         self._known: dict[str, tuple[Caller | None, float]] = {}
+        self._looking: dict[str, asyncio.Task[Caller | None]] = {}
+        self._changes = 0
         self._lock = threading.Lock()
 
     @property
@@ -102,6 +105,8 @@ class Door:
         """Look every key up anew: one was changed."""
         with self._lock:
             self._known.clear()
+            self._changes += 1
+        self._looking.clear()
 
     def _remembered(self, digest: str) -> Caller | None:
         with self._lock:
@@ -109,9 +114,20 @@ class Door:
         return caller if self._clock() < until else None
 
     async def _look_up(self, digest: str) -> Caller | None:
-        until = self._clock() + REMEMBERED_SECONDS
+        """Return whose key it is; many requests that come at once look it up once."""
+        looking = self._looking.get(digest)
+        if looking is None:
+            looking = self._looking[digest] = asyncio.create_task(self._read(digest))
+        try:
+            return await asyncio.shield(looking)
+        finally:
+            if looking.done() and self._looking.get(digest) is looking:
+                del self._looking[digest]
+
+    async def _read(self, digest: str) -> Caller | None:
+        until, changes = self._clock() + REMEMBERED_SECONDS, self._changes
         caller = await self._kept.read(lambda session: self._find(Keys(session), digest))
-        if caller is not None:
+        if caller is not None and changes == self._changes:
             self._remember(digest, caller, until)
         return caller
 

@@ -48,17 +48,19 @@ class HomePipelines:
 
     def open(self, collection: str) -> Pipeline:
         """Open a collection's index, the engine and the collection's adapter."""
-        return self._unless_closed(self._resources.pipeline(collection))
+        return self._ready(self._resources.pipeline(collection))
 
     def open_release(self, collection: str, release: str) -> Pipeline:
         """Open another release of a collection than the served one."""
-        return self._unless_closed(self._resources.pipeline(collection, release=release))
+        return self._ready(self._resources.pipeline(collection, release=release))
 
-    def _unless_closed(self, pipeline: Pipeline) -> Pipeline:
+    def _ready(self, pipeline: Pipeline) -> Pipeline:
         if self._closed.is_set():
             # the service stopped while a model was being read: nobody else closes it now
             self._resources.close()
             raise EngineUnavailable("the service stops")
+        if pipeline.searcher is not None:  # dictionary and embedder are read now, not by the first questions
+            pipeline.searcher.search("warm up 预热")
         return pipeline
 
     def split(self, collection: str) -> tuple[Split, Pipeline] | None:

@@ -35,7 +35,10 @@ class Patience(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Wait for the parts of one request."""
         waited = _Waited(receive, send, self._seconds)
-        await next_app(scope, waited.receive, waited.send)
+        try:
+            await next_app(scope, waited.receive, waited.send)
+        finally:
+            waited.end()
 
 
 class _Waited:
@@ -43,8 +46,12 @@ class _Waited:
         self._receive = receive
         self._send = send
         self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
         self._has_body = False
         self._is_listened = False
+        self._sending_since: float | None = None
         self._gone = asyncio.Event()
 
     async def receive(self) -> HTTPReceiveMessage | WebSocketReceiveMessage:
@@ -64,20 +71,29 @@ class _Waited:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part. Who takes none has left: a stream is told so, and ends; else this fails.
+        """Send a part. Who takes none for too long has left: a stream is told so; else this is cancelled."""
+        if self._timer is None:  # one for all parts: a time-out of its own for each costs a fifth of a stream
+            self._timer = self._loop.call_later(self._seconds, self._look)
+        self._sending_since = self._loop.time()
+        await self._send(message)
+        self._sending_since = None
 
-        Raises:
-            TimeoutError: it was not taken.
-        """
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._send(message)
-        except TimeoutError:
-            _log.warning("a client took nothing of its answer for %g seconds", self._seconds)
+    def end(self) -> None:
+        """Wait for nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        since = now if self._sending_since is None else self._sending_since
+        if now - since < self._seconds:
+            self._timer = self._loop.call_later(since + self._seconds - now, self._look)
+            return
+        _log.warning("a client took nothing of its answer for %g seconds", self._seconds)
+        if self._is_listened:
             self._gone.set()
-            if not self._is_listened:
-                raise
-            await asyncio.Event().wait()  # until the stream is ended for it
+        elif self._task is not None:
+            self._task.cancel()
 
     async def _leaving(self) -> HTTPReceiveMessage | WebSocketReceiveMessage:
         self._is_listened = True

@@ -30,7 +30,7 @@ from assistant.engine.scripted import ScriptedEngine
 
 DESKMATE = [sys.executable, "-c", "from assistant.cli import main; main()"]
 QUESTIONS = ("What does fault code E07 mean?", "故障代码 E12 表示什么？", "How far is Mars?")
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 120.0
 CLIENTS = 4
 
 
@@ -195,11 +195,11 @@ class Clients:
         return None
 
 
-def wait_until(holds: Callable[[], bool]) -> float:
+def wait_until(what: str, holds: Callable[[], bool]) -> float:
     began = time.monotonic()
     while not holds():
         if time.monotonic() - began > LONGEST_SECONDS:
-            raise SystemExit("it did not come back")
+            raise SystemExit(f"{what} did not come within {LONGEST_SECONDS:g} s")
         time.sleep(0.02)
     return time.monotonic() - began
 
@@ -218,7 +218,7 @@ def recovery(part: Part | Postgres, url: str, said: Acknowledged) -> float:
         "worker": lambda: bool(set(finished(url)) - jobs),
         "engine": lambda: said.last_engine_answer > began,
     }
-    return wait_until(holds.get(part.name, lambda: said.last_answer > began))
+    return wait_until(f"the {part.name}'s work", holds.get(part.name, lambda: said.last_answer > began))
 
 
 def finished(url: str) -> list[str]:
@@ -239,7 +239,7 @@ def check(url: str, said: Acknowledged) -> None:
         def states() -> dict[str, str]:
             return {job: client.get(f"/v1/jobs/{job}").json()["state"] for job in said.jobs}
 
-        wait_until(lambda: set(states().values()) <= {"succeeded"})
+        wait_until("the end of all jobs", lambda: set(states().values()) <= {"succeeded"})
         lost = [answer for answer in said.answers if client.get(f"/v1/answers/{answer}").status_code != 200]
         kept: set[str] = set()
         cursor = ""
@@ -285,15 +285,17 @@ def run(home: Path, rounds: int, seed: int, data: str | None) -> None:
     ]
     chance, seconds = random.Random(seed), {part.name: list[float]() for part in parts}
     try:
-        wait_until(lambda: is_ready(url))
+        wait_until("the service", lambda: is_ready(url))
         with Clients(url, seed) as clients:
             said = clients.acknowledged
-            wait_until(lambda: bool(said.answers) and bool(finished(url)))
+            wait_until("the first answer", lambda: bool(said.answers))
+            wait_until("the first job's end", lambda: bool(finished(url)))
             for _ in range(rounds):
                 for part in parts:
                     time.sleep(chance.uniform(0.1, 1.0))
                     part.kill()
                     seconds[part.name].append(recovery(part, url, said))
+                    say(f"{part.name} is back after {seconds[part.name][-1]:.2f} s")
         check(url, said)
     finally:
         for part in parts:
@@ -310,6 +312,7 @@ def run(home: Path, rounds: int, seed: int, data: str | None) -> None:
 
 def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
