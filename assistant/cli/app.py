@@ -37,6 +37,7 @@ COMMANDS = {
     "restore": "assistant.cli.backup:restore",
     "search": "assistant.cli.search:search",
     "serve": "assistant.cli.serve:serve",
+    "sessions": "assistant.cli.sessions:sessions",
     "suite": "assistant.cli.suite:suite",
     "synth": "assistant.cli.synth:synth",
     "topics": "assistant.cli.topics:topics",

@@ -75,9 +75,25 @@ class Sessions:
         row = self._session.scalar(select(SessionRow).where(SessionRow.digest == digest))
         if row is None or row.expires <= self._clock():
             return None
-        values = {"id": row.person, "name": row.name, "role": row.role, "collections": row.collections}
-        return OpenSession(caller=msgspec.convert(values, Caller), expires=row.expires)
+        return _opened(row)
+
+    def all(self) -> list[OpenSession]:
+        """Return the sessions that hold, newest first."""
+        query = select(SessionRow).where(SessionRow.expires > self._clock())
+        return [_opened(row) for row in self._session.scalars(query.order_by(SessionRow.created.desc()))]
 
     def end(self, digest: str) -> None:
         """End a session."""
         self._session.execute(delete(SessionRow).where(SessionRow.digest == digest))
+
+    def end_all(self, person: str | None = None) -> int:
+        """End the sessions of a person, of everybody where None; return how many."""
+        ended = delete(SessionRow).returning(SessionRow.digest)
+        if person is not None:
+            ended = ended.where(SessionRow.person == person)
+        return len(self._session.scalars(ended).all())
+
+
+def _opened(row: SessionRow) -> OpenSession:
+    values = {"id": row.person, "name": row.name, "role": row.role, "collections": row.collections}
+    return OpenSession(caller=msgspec.convert(values, Caller), expires=row.expires)
