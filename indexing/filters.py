@@ -7,7 +7,7 @@ as a whole (``2025..2026-03``, ``2025..``, ``..2026``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import get_args
 
 from assistant.core.errors import InputError
@@ -19,7 +19,19 @@ from indexing.opening import OpenSnapshot
 _RANGE = ".."
 _TOLD_APART = set(get_args(Language))
 _MOST_KEPT = 32
+_STATUS = "deskmate index status"
 _Key = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class GrantedFilters(dict[str, str | Sequence[str]]):
+    """Filters that hold an access list.
+
+    Attributes:
+        granted: folded keys of the access list: where no document has such a key, nothing is found, which is
+            no mistake of who asks.
+    """
+
+    granted: frozenset[str] = frozenset()
 
 
 class DocumentFilter:
@@ -43,7 +55,8 @@ class DocumentFilter:
         wanted = _read(filters)
         key = tuple(sorted((name, tuple(values)) for name, values in wanted.items()))
         if key not in found:
-            found[key] = allowed_numbers(snapshot, wanted)
+            granted = filters.granted if isinstance(filters, GrantedFilters) else frozenset()
+            found[key] = allowed_numbers(snapshot, wanted, granted)
         return found[key]
 
 
@@ -56,16 +69,25 @@ def passes(metadata: Metadata, filters: Filters) -> bool:
     return _passes(metadata, _read(filters))
 
 
-def allowed_numbers(snapshot: OpenSnapshot, wanted: Mapping[str, Sequence[str]]) -> frozenset[int]:
+def allowed_numbers(
+    snapshot: OpenSnapshot, wanted: Mapping[str, Sequence[str]], granted: Set[str] = frozenset()
+) -> frozenset[int]:
     """Return the numbers of the chunks whose document has one of the folded values of every key.
+
+    Args:
+        snapshot: what is searched.
+        wanted: folded values by folded key.
+        granted: keys that need not be known.
 
     Raises:
         InputError: a key is unknown.
     """
-    known = sorted({*STANDARD_KEYS, *(key for entry in snapshot.contents.values() for key in entry.metadata)})
+    known = {*STANDARD_KEYS, *(key for entry in snapshot.contents.values() for key in entry.metadata)}
     for key in wanted:
-        if key not in known:
-            raise InputError(f"unknown filter {key!r}; known: {', '.join(known)}")
+        if (
+            key not in known and key not in granted
+        ):  # the others' names are not told: who asks may see a part of the documents only
+            raise InputError(f"unknown filter {key!r}: no document here has it", next_command=_STATUS)
     passing = [name for name, entry in snapshot.contents.items() if _passes(entry.metadata, wanted)]
     return frozenset(number for name in passing for number in _numbers(snapshot, name, wanted))
 

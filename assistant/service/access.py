@@ -7,6 +7,7 @@ from assistant.core.errors import InputError, NotFoundError
 from assistant.core.records import Arm, Filters, Metadata
 from assistant.service.problems import RequestRefused
 from assistant.service.refusals import Forbidden
+from indexing.filters import GrantedFilters
 from indexing.metadata import fold_key, fold_value, normalise_metadata, values_of
 
 
@@ -59,6 +60,7 @@ def narrow(caller: Caller, asked: Filters) -> Filters:
     if not caller.filters:
         return asked
     wanted: dict[str, list[str]] = {}
+    granted = frozenset(fold_key(name) for name in caller.filters)
     for name, given in asked.items():
         wanted.setdefault(fold_key(name), []).extend([given] if isinstance(given, str) else given)
     for name, allowed in caller.filters.items():
@@ -66,11 +68,13 @@ def narrow(caller: Caller, asked: Filters) -> Filters:
         if key not in wanted:
             wanted[key] = list(allowed)
             continue
-        granted = {_folded(key, value) for value in allowed}
-        wanted[key] = [value for value in wanted[key] if _folded(key, value) in granted]
+        values = {_folded(key, value) for value in allowed}
+        wanted[key] = [value for value in wanted[key] if _folded(key, value) in values]
         if not wanted[key]:
             raise Forbidden(f"key {caller.id} may not read documents with this {key!r}")
-    return wanted
+    narrowed = GrantedFilters(wanted)
+    narrowed.granted = granted
+    return narrowed
 
 
 def readable(caller: Caller, metadata: Metadata) -> bool:

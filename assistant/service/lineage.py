@@ -39,4 +39,4 @@ class _Taught(msgspec.Struct):
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("train*.jsonl"))
+    return sorted(folder.glob("examples.jsonl"))

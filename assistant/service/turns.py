@@ -47,6 +47,7 @@ def conversation_history(
     if conversations.turn_count(found.id) >= most:
         raise Conflict(f"the conversation has {most} turns, which is the most; begin a new one")
     turns = Answers(session).listed(conversation_id=found.id, limit=last) if last else []
+    # a turn that is withheld stays a question: what removed documents said must not reach the engine again
     asked = [Turn(question=turn.question, answer=turn.text) for turn in reversed(turns)]
     return found, read_history(asked)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +13,7 @@ from assistant.core.language import Language
 from assistant.core.records import Answer, Arm, Citation, Record
 from assistant.store.idempotency import Idempotency
 from assistant.store.service_tables import AnswerRow, FeedbackRow
+from assistant.store.withholding import Source, removed_sources
 
 
 class PassageRef(Record, frozen=True, kw_only=True):
@@ -69,6 +70,7 @@ class StoredAnswer(Record, frozen=True, kw_only=True):
         citations: that hold.
         passages: the context.
         lineage: what it was made with.
+        is_withheld: a document that it was made from was removed since: its text and quotes are not told.
     """
 
     number: int
@@ -88,6 +90,12 @@ class StoredAnswer(Record, frozen=True, kw_only=True):
     citations: tuple[Citation, ...]
     passages: tuple[PassageRef, ...]
     lineage: Lineage
+    is_withheld: bool = False
+
+    @property
+    def sources(self) -> set[Source]:
+        """The versions of documents that it was made from."""
+        return {(self.collection, row.document, row.version) for row in (*self.passages, *self.citations)}
 
 
 class Answers:
@@ -140,7 +148,7 @@ class Answers:
     def find(self, answer_id: str) -> StoredAnswer | None:
         """Return an answer, None if there is none."""
         row = self._session.scalar(select(AnswerRow).where(AnswerRow.id == answer_id))
-        return _stored(row) if row else None
+        return self._told([row])[0] if row else None
 
     def listed(
         self,
@@ -161,7 +169,18 @@ class Answers:
             query = query.where(AnswerRow.collection.in_(collections))
         if conversation_id is not None:
             query = query.where(AnswerRow.conversation_id == conversation_id)
-        return [_stored(row) for row in self._session.scalars(query)]
+        return self._told(self._session.scalars(query))
+
+    def withheld(self, answer_ids: Iterable[str]) -> set[str]:
+        """Return those of the answers that are withheld."""
+        rows = self._session.scalars(select(AnswerRow).where(AnswerRow.id.in_(list(answer_ids))))
+        return {answer.id for answer in self._told(rows) if answer.is_withheld}
+
+    def _told(self, rows: Iterable[AnswerRow]) -> list[StoredAnswer]:
+        """Return rows as they may be told: nothing of documents that were removed since."""
+        found = [_stored(row) for row in rows]
+        removed = removed_sources(self._session, (source for row in found for source in row.sources))
+        return [_withhold(row) if row.sources & removed else row for row in found]
 
     def delete_conversation(self, conversation_id: str) -> None:
         """Delete the answers of a conversation with their feedback."""
@@ -171,6 +190,10 @@ class Answers:
         Idempotency.forget_answers(self._session)
 
 
+def _withhold(answer: StoredAnswer) -> StoredAnswer:
+    return msgspec.structs.replace(answer, text="", citations=(), is_withheld=True)
+
+
 def now() -> str:
     """Return the time as it is stored, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -178,4 +201,4 @@ def now() -> str:
 
 def _stored(row: AnswerRow) -> StoredAnswer:
     names = StoredAnswer.__struct_fields__
-    return msgspec.convert({name: getattr(row, name) for name in names}, StoredAnswer)
+    return msgspec.convert({name: getattr(row, name) for name in names if hasattr(row, name)}, StoredAnswer)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from assistant.core.errors import NotFoundError
@@ -19,6 +19,7 @@ from assistant.store.webhooks import Webhooks
 R = TypeVar("R", bound=Record)
 Rating = Literal["up", "down"]
 HandoverState = Literal["open", "taken", "closed"]
+_QUOTING = {"last_answer", "cited", "nearest_documents"}
 
 
 class Feedback(Record, frozen=True, kw_only=True):
@@ -180,13 +181,14 @@ class Conversations:
         return self._session.scalar(turns) or 0
 
     def delete(self, conversation_id: str, key_id: str) -> None:
-        """Delete a key's conversation with its answers and their feedback.
+        """Delete a key's conversation with its answers, their feedback and what hand-overs say of it.
 
         Raises:
             NotFoundError: the key has none of that id.
         """
         self.get(conversation_id, key_id)
         Answers(self._session).delete_conversation(conversation_id)
+        Handovers(self._session).forget_conversation(conversation_id)
         self._session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
 
 
@@ -228,7 +230,7 @@ class Handovers:
     def find(self, handover_id: str) -> Handover | None:
         """Return a hand-over, None if there is none."""
         row = self._row(handover_id)
-        return _record(row, Handover) if row else None
+        return self._told([row])[0] if row else None
 
     def change(
         self, handover_id: str, *, state: HandoverState | None, assignee: str | None, note: str | None
@@ -247,7 +249,12 @@ class Handovers:
         row.changed = now()
         self._session.flush()
         Webhooks(self._session).emit("handover.changed", row.collection, _told(row))
-        return _record(row, Handover)
+        return self._told([row])[0]
+
+    def forget_conversation(self, conversation_id: str) -> None:
+        """Empty the hand-overs of a conversation: that there were some stays, not what was said."""
+        rows = update(HandoverRow).where(HandoverRow.conversation_id == conversation_id)
+        self._session.execute(rows.values(summary={}, note="", changed=now()))
 
     def listed(
         self,
@@ -264,7 +271,13 @@ class Handovers:
             query = query.where(HandoverRow.key_id == key_id)
         if state is not None:
             query = query.where(HandoverRow.state == state)
-        return [_record(row, Handover) for row in self._session.scalars(query)]
+        return self._told(self._session.scalars(query))
+
+    def _told(self, rows: Iterable[HandoverRow]) -> list[Handover]:
+        """Return rows as they may be told: nothing of documents that were removed since."""
+        found = [_record(row, Handover) for row in rows]
+        withheld = Answers(self._session).withheld(row.answer_id for row in found if row.answer_id)
+        return [_without_quotes(row) if row.answer_id in withheld else row for row in found]
 
     def _row(self, handover_id: str) -> HandoverRow | None:
         return self._session.scalar(
@@ -275,6 +288,11 @@ class Handovers:
 def _told(row: HandoverRow) -> dict[str, object]:
     """Return what a webhook tells: neither the question nor what people wrote."""
     return {name: getattr(row, name) for name in ("id", "state", "answer_id", "conversation_id")}
+
+
+def _without_quotes(handover: Handover) -> Handover:
+    summary = {name: value for name, value in handover.summary.items() if name not in _QUOTING}
+    return msgspec.structs.replace(handover, summary=summary | {"is_withheld": True})
 
 
 def _page(
