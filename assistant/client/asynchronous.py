@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
 
-from assistant.client import calls
+from assistant.client import calls, routes
 from assistant.client.calls import Call, EventLines, Filters, StreamEvent, T, Unreachable
 from assistant.core.records import Arm
 from assistant.service.schemas import FoundPassage
@@ -94,6 +97,7 @@ class AsyncDeskmateClient:
             async with self._http.stream(call.method, call.path, json=call.body) as reply:
                 if reply.is_error:
                     raise calls.to_error(reply.status_code, await reply.aread())
+                calls.check_stream(reply)
                 async for line in reply.aiter_lines():
                     for event in lines.feed(line):
                         yield event
@@ -151,10 +155,67 @@ class AsyncDeskmateClient:
         """Return a job as it stands."""
         return await self._call(calls.job(job_id))
 
+    async def send(self, call: Call[T]) -> T:
+        """Send one of the calls of ``assistant.client.routes`` and return its answer."""
+        return await self._call(call)
+
+    async def pages(self, call: Call[Any]) -> AsyncIterator[Any]:
+        """Yield the rows of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            page = await self._call(call.at(cursor))
+            for row in page.data:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def wait(self, job_id: str, poll_seconds: float = 1.0) -> JobShown:
+        """Return a job once it has ended."""
+        while True:
+            job = await self.job(job_id)
+            if job.finished is not None:
+                return job
+            await asyncio.sleep(poll_seconds)
+
+    async def upload(
+        self,
+        path: Path,
+        collection: str | None = None,
+        *,
+        name: str | None = None,
+        metadata: Filters | None = None,
+        resume: str | None = None,
+    ) -> JobShown:
+        """Add a file in pieces; return the job that does it.
+
+        Args:
+            path: the file.
+            collection: that it is added to.
+            name: of the document, the file's own if None.
+            metadata: of the document.
+            resume: id of an upload that broke off.
+        """
+        if resume is None:
+            size, digest = await asyncio.to_thread(calls.measure, path)
+            begun = routes.begin_upload(name or path.name, size, digest, collection, metadata or {})
+            upload = await self._call(begun)
+        else:
+            upload = await self._call(routes.show_upload(resume))
+        while upload.offset < upload.size_bytes:
+            piece = await asyncio.to_thread(calls.read_piece, path, upload.offset)
+            upload = await self._call(routes.append_to_upload(upload.id, upload.offset, piece))
+        return await self._call(routes.complete_upload(upload.id))
+
     async def _call(self, call: Call[T]) -> T:
         try:
             reply = await self._http.request(
-                call.method, call.path, json=call.body, params=call.query, headers=call.headers
+                call.method,
+                call.path,
+                json=call.body,
+                content=call.content,
+                params=call.query,
+                headers=call.headers,
             )
         except httpx.TransportError as error:
             raise self._unreachable(error) from error

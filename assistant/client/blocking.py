@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
 
-from assistant.client import calls
+from assistant.client import calls, routes
 from assistant.client.calls import Call, EventLines, Filters, StreamEvent, T, Unreachable
 from assistant.core.records import Arm
 from assistant.service.schemas import FoundPassage
@@ -94,6 +97,7 @@ class DeskmateClient:
             with self._http.stream(call.method, call.path, json=call.body) as reply:
                 if reply.is_error:
                     raise calls.to_error(reply.status_code, reply.read())
+                calls.check_stream(reply)
                 for line in reply.iter_lines():
                     yield from lines.feed(line)
         except httpx.TransportError as error:
@@ -149,10 +153,66 @@ class DeskmateClient:
         """Return a job as it stands."""
         return self._call(calls.job(job_id))
 
+    def send(self, call: Call[T]) -> T:
+        """Send one of the calls of ``assistant.client.routes`` and return its answer."""
+        return self._call(call)
+
+    def pages(self, call: Call[Any]) -> Iterator[Any]:
+        """Yield the rows of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self._call(call.at(cursor))
+            yield from page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def wait(self, job_id: str, poll_seconds: float = 1.0) -> JobShown:
+        """Return a job once it has ended."""
+        while True:
+            job = self.job(job_id)
+            if job.finished is not None:
+                return job
+            time.sleep(poll_seconds)
+
+    def upload(
+        self,
+        path: Path,
+        collection: str | None = None,
+        *,
+        name: str | None = None,
+        metadata: Filters | None = None,
+        resume: str | None = None,
+    ) -> JobShown:
+        """Add a file in pieces; return the job that does it.
+
+        Args:
+            path: the file.
+            collection: that it is added to.
+            name: of the document, the file's own if None.
+            metadata: of the document.
+            resume: id of an upload that broke off.
+        """
+        if resume is None:
+            size, digest = calls.measure(path)
+            begun = routes.begin_upload(name or path.name, size, digest, collection, metadata or {})
+            upload = self._call(begun)
+        else:
+            upload = self._call(routes.show_upload(resume))
+        while upload.offset < upload.size_bytes:
+            piece = calls.read_piece(path, upload.offset)
+            upload = self._call(routes.append_to_upload(upload.id, upload.offset, piece))
+        return self._call(routes.complete_upload(upload.id))
+
     def _call(self, call: Call[T]) -> T:
         try:
             reply = self._http.request(
-                call.method, call.path, json=call.body, params=call.query, headers=call.headers
+                call.method,
+                call.path,
+                json=call.body,
+                content=call.content,
+                params=call.query,
+                headers=call.headers,
             )
         except httpx.TransportError as error:
             raise self._unreachable(error) from error

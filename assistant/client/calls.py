@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 import httpx
 import msgspec
@@ -17,6 +17,7 @@ from assistant.core.errors import (
     InputError,
     NotFoundError,
 )
+from assistant.core.ids import file_sha256
 from assistant.core.records import Arm
 from assistant.service.schemas import Problem, SearchReply
 from assistant.service.schemas_answers import (
@@ -31,6 +32,7 @@ from assistant.store.feedback import Feedback, Handover, Rating
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 120.0
+PIECE_BYTES = 8 << 20
 StreamEvent = PassagesEvent | TokenEvent | CitationsEvent | AnswerReply
 Filters = Mapping[str, str | Sequence[str]]
 _EVENTS: Mapping[str, Any] = {
@@ -55,6 +57,13 @@ class Unreachable(DeskmateError):
     slug = "unreachable"
 
 
+class NotOurs(DeskmateError):
+    """Something else than the service answers at the address, such as a proxy or a login page."""
+
+    exit_code = 6
+    slug = "not-ours"
+
+
 class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One request, and the type of its answer."""
 
@@ -64,6 +73,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     body: dict[str, Any] | None = None
     query: dict[str, str] = msgspec.field(default_factory=dict)
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    content: bytes | None = None
+
+    def at(self, cursor: str | None) -> Call[T]:
+        """Return the call of a list from a cursor on."""
+        return msgspec.structs.replace(self, query=self.query | given({"cursor": cursor}))
 
 
 def search(
@@ -71,7 +85,7 @@ def search(
 ) -> Call[SearchReply]:
     """Find passages."""
     body = {"query": query, "collection": collection, "top_k": top_k, "filters": dict(filters or {})}
-    return Call(method="POST", path="/v1/search", body=_given(body), answer=SearchReply)
+    return Call(method="POST", path="/v1/search", body=given(body), answer=SearchReply)
 
 
 def answer(
@@ -92,7 +106,7 @@ def answer(
         "conversation_id": conversation_id,
         "stream": stream,
     }
-    return Call(method="POST", path="/v1/answers", body=_given(body), answer=AnswerReply)
+    return Call(method="POST", path="/v1/answers", body=given(body), answer=AnswerReply)
 
 
 def show_answer(answer_id: str) -> Call[AnswerShown]:
@@ -111,7 +125,7 @@ def feedback(
         "correction": correction,
         "is_resolved": is_resolved,
     }
-    return Call(method="POST", path="/v1/feedback", body=_given(body), answer=Feedback)
+    return Call(method="POST", path="/v1/feedback", body=given(body), answer=Feedback)
 
 
 def hand_over(answer_id: str, note: str) -> Call[Handover]:
@@ -127,7 +141,7 @@ def collections() -> Call[CollectionList]:
 
 def documents(collection: str | None, cursor: str | None) -> Call[DocumentList]:
     """List documents, one page."""
-    query = _given({"collection": collection, "cursor": cursor})
+    query = given({"collection": collection, "cursor": cursor})
     return Call(method="GET", path="/v1/documents", query=query, answer=DocumentList)
 
 
@@ -141,7 +155,7 @@ def add_documents(
         "metadata": dict(metadata or {}),
     }
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    return Call(method="POST", path="/v1/documents", body=_given(body), headers=headers, answer=JobShown)
+    return Call(method="POST", path="/v1/documents", body=given(body), headers=headers, answer=JobShown)
 
 
 def job(job_id: str) -> Call[JobShown]:
@@ -154,11 +168,36 @@ def read_answer(call: Call[T], reply: httpx.Response) -> T:
 
     Raises:
         DeskmateError: the service answered with a problem, as the error that it stands for.
+        NotOurs: what answered is not the service.
     """
     if reply.is_error:
         raise to_error(reply.status_code, reply.content)
-    found: T = msgspec.json.decode(reply.content, type=call.answer)
+    if call.answer is None:
+        return cast("T", None)
+    try:
+        found: T = msgspec.json.decode(reply.content, type=call.answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise not_ours(reply.status_code, reply.content) from error
     return found
+
+
+def check_stream(reply: httpx.Response) -> None:
+    """Make sure that a reply without an error is a stream of events.
+
+    Raises:
+        NotOurs: what answered is not the service.
+    """
+    if not reply.headers.get("content-type", "").startswith("text/event-stream"):
+        raise not_ours(reply.status_code, b"")
+
+
+def not_ours(status: int, content: bytes) -> NotOurs:
+    """Return the error of an answer that the service would not give."""
+    begin = " ".join(content[:200].decode("utf-8", "replace").split())[:80]
+    return NotOurs(
+        f"what answered (status {status}) is not the service: is it a proxy in between, or another address? "
+        f"It begins: {begin!r}"
+    )
 
 
 def to_error(status: int, content: bytes) -> DeskmateError:
@@ -166,8 +205,8 @@ def to_error(status: int, content: bytes) -> DeskmateError:
     try:
         problem = msgspec.json.decode(content, type=Problem)
         message, command = problem.detail, problem.next_command
-    except msgspec.DecodeError:
-        message, command = f"the service answered with status {status}", None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return not_ours(status, content)
     kinds: dict[int, type[DeskmateError]] = {
         400: InputError,
         401: Refused,
@@ -188,10 +227,20 @@ def read_event(name: str, data: str) -> StreamEvent | None:
         DeskmateError: the event is an error.
     """
     if name == "error":
-        raise to_error(int(json.loads(data).get("status", 500)), data.encode())
+        raise to_error(_status(data), data.encode())
     kind = _EVENTS.get(name)
-    event: StreamEvent | None = msgspec.json.decode(data, type=kind) if kind else None
+    try:
+        event: StreamEvent | None = msgspec.json.decode(data, type=kind) if kind else None
+    except msgspec.DecodeError as error:
+        raise not_ours(httpx.codes.OK, data.encode()) from error
     return event
+
+
+def _status(data: str) -> int:
+    try:
+        return msgspec.json.decode(data, type=Problem).status
+    except msgspec.DecodeError:
+        return int(httpx.codes.INTERNAL_SERVER_ERROR)
 
 
 class EventLines:
@@ -218,5 +267,36 @@ def headers(key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that say something."""
     return {name: value for name, value in values.items() if value not in (None, {}, "")}
+
+
+def measure(path: Path) -> tuple[int, str]:
+    """Return size and SHA-256 of a file.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
+    try:
+        size = path.stat().st_size
+        digest = file_sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if not size:
+        raise InputError(f"{path}: is empty")
+    return size, digest
+
+
+def read_piece(path: Path, offset: int) -> bytes:
+    """Return the next piece of a file.
+
+    Raises:
+        InputError: the file is shorter than it was.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        piece = file.read(PIECE_BYTES)
+    if not piece:
+        raise InputError(f"{path}: is shorter than it was when the upload began")
+    return piece

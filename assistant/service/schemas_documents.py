@@ -130,6 +130,13 @@ class JobShown(Schema, frozen=True, kw_only=True):
     has_worker: Annotated[bool, Meta(description="Some `deskmate worker` runs beside the service.")]
 
 
+class JobEvent(Schema, frozen=True, kw_only=True):
+    """A server-sent event about a job."""
+
+    event: Literal["progress", "done", "error"]
+    data: Annotated[str, Meta(description="JSON of `JobShown`, of `error` a problem.")]
+
+
 class JobList(Schema, frozen=True, kw_only=True):
     """Jobs, newest first."""
 

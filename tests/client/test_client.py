@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from assistant.client import AsyncDeskmateClient, DeskmateClient
-from assistant.client.calls import Refused, Unreachable
-from assistant.core.errors import InputError, NotFoundError
+from assistant.client import AsyncDeskmateClient, DeskmateClient, routes
+from assistant.client.calls import NotOurs, Refused, Unreachable
+from assistant.core.errors import DeskmateError, InputError, NotFoundError
 from assistant.core.home import Home
 from assistant.core.progress import NoProgress
 from assistant.core.settings import EmbedderSettings, EngineSettings, Settings
@@ -133,3 +133,71 @@ def test_the_client_needs_no_server_library() -> None:
     script = "import sys; sys.modules['litestar'] = None; import assistant.client"
     done: Any = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+async def test_kept_knowledge_and_large_files(home: Home, files: Path, tmp_path: Path) -> None:
+    large, empty = tmp_path / "大.md", tmp_path / "empty.md"
+    empty.write_bytes(b"")
+    large.write_bytes(("# 手册\n\n" + "故障代码 E12 表示炉门开关没有闭合。\n" * 20).encode())
+    async with serving(home, files) as transport, AsyncDeskmateClient(URL, transport=transport) as client:
+        for number in range(3):
+            await client.send(routes.curate([f"How long is warranty {number}?"], "24 months."))
+        kept = [row async for row in client.pages(routes.curated_answers())]
+        await client.send(routes.remove_curated(kept[0].id))
+        left = [row.id async for row in client.pages(routes.curated_answers())]
+        term = await client.send(routes.add_term("趴窝", "停机"))
+        rejected = await client.send(routes.decide_term(term.id, "rejected"))
+        job = await client.upload(large, name="手册/大.md")
+        await client.send(routes.cancel_job(job.id))
+        ended = await client.wait(job.id)
+        release = await client.send(routes.make_release(without_adapter=True))
+        same = await client.send(routes.release(release.id))
+        with pytest.raises(NotFoundError):
+            await client.send(routes.release("rel-none"))
+        with pytest.raises(InputError, match="empty"):
+            await client.upload(empty)
+    assert len(kept) == 3
+    assert left == [row.id for row in kept[1:]]
+    assert (rejected.said, rejected.state) == ("趴窝", "rejected")
+    assert (ended.state, ended.kind) == ("cancelled", "index.add")
+    assert same == release
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (200, b"<html>Please log in</html>"),
+        (502, b"<html>Bad Gateway</html>"),
+        (200, b"\xff\xfe"),
+        (200, b"{}"),
+    ],
+)
+def test_what_is_not_the_service_is_told(status: int, content: bytes) -> None:
+    transport = httpx.MockTransport(lambda _request: httpx.Response(status, content=content))
+    with DeskmateClient(URL, transport=transport) as client:
+        with pytest.raises(NotOurs, match=f"status {status}"):
+            client.search("x")
+        with pytest.raises(NotOurs):
+            list(client.stream("x"))
+
+
+def test_pieces_of_a_large_file_are_sent_in_order_and_taken_up_again(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40_000
+    file = tmp_path / "large.pdf"
+    file.write_bytes(content)
+    received = bytearray(content[:1000])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "PATCH":
+            assert int(request.headers["Upload-Offset"]) == len(received)
+            received.extend(request.read())
+        if request.url.path.endswith("/complete"):
+            return httpx.Response(409, json={"type": "x", "title": "x", "status": 409, "detail": "done"})
+        shown = {"id": "upl-1", "collection": "c", "name": "n", "size_bytes": len(content)}
+        more = {"offset": len(received), "sha256": None, "created": "", "expires": ""}
+        return httpx.Response(200, json=shown | more)
+
+    transport = httpx.MockTransport(answer)
+    with DeskmateClient(URL, transport=transport) as client, pytest.raises(DeskmateError, match="done"):
+        client.upload(file, resume="upl-1")
+    assert bytes(received) == content

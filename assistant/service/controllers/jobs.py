@@ -22,11 +22,11 @@ from assistant.service.native_stream import named_event
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, encode_cursor
 from assistant.service.problems import problem_responses, to_problem
 from assistant.service.refusals import Conflict
-from assistant.service.schemas_documents import JobList, JobShown
+from assistant.service.schemas_documents import JobEvent, JobList, JobShown
 
 HEARTBEAT_SECONDS = 15.0
 _STREAM = ResponseSpec(
-    data_container=JobShown,
+    data_container=JobEvent,
     description="Events `progress` with every change, and `done` once it has ended",
     media_type="text/event-stream",
     generate_examples=False,
