@@ -77,12 +77,15 @@ class Reply:
         )
         delta = Delta(
             annotations=self._annotations(streamed, answer.citations),
-            context=None if self._is_strict else _context(answer.citations, answer.passages),
             refusal=self._refusal(answer),
             tool_calls=pieces or None,
         )
         text = None if answer.text == streamed else answer.text
-        return self._chunk(delta, self._finish_reason(answer), _facts(answer, text))
+        # not in the delta: OpenAI's client adds up what stands there twice
+        facts = msgspec.structs.replace(
+            _facts(answer, text), context=_context(answer.citations, answer.passages)
+        )
+        return self._chunk(delta, self._finish_reason(answer), facts)
 
     def usage(self, answer: Answer) -> ChatChunk:
         """Return the chunk that counts the tokens."""

@@ -190,6 +190,9 @@ class AnswerFacts(Schema, frozen=True, kw_only=True, omit_defaults=True):
         str | None,
         Meta(description="In a stream, the checked text where it differs from the pieces sent."),
     ] = None
+    context: Annotated[
+        Context | None, Meta(description="In a stream, the citations that hold, in the last chunk.")
+    ] = None
     release: Annotated[str | None, Meta(description="The release that it was made with.")] = None
     is_extract: Annotated[
         bool, Meta(description="The engine could not be reached: the text quotes passages as they stand.")
@@ -268,8 +271,8 @@ class ChunkChoice(Schema, frozen=True, kw_only=True):
 class ChatChunk(Schema, frozen=True, kw_only=True):
     """One event of a streamed answer in OpenAI's shape.
 
-    The first chunk carries the whole context's citations, the last one (with ``finish_reason``) those
-    that the text really uses.
+    The first chunk carries the whole context's citations in its delta, the last one (with
+    ``finish_reason``) in ``deskmate`` those that the text really uses.
     """
 
     id: str

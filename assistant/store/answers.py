@@ -95,7 +95,8 @@ class StoredAnswer(Record, frozen=True, kw_only=True):
     @property
     def sources(self) -> set[Source]:
         """The versions of documents that it was made from."""
-        return {(self.collection, row.document, row.version) for row in (*self.passages, *self.citations)}
+        read = {(self.collection, row.document, row.version) for row in self.passages}
+        return read | {(self.collection, row.document, row.version) for row in self.citations}
 
 
 class Answers:

@@ -117,7 +117,9 @@ def test_the_blocking_client_reads_the_same() -> None:
         seen.append(request)
         if b'"stream":true' in request.content:
             return httpx.Response(
-                200, text='event: token\ndata: {"text":"水"}\n\n: beat\n\nevent: odd\ndata: {}\n\n'
+                200,
+                headers={"Content-Type": "text/event-stream"},
+                text='event: token\ndata: {"text":"水"}\n\n: beat\n\nevent: odd\ndata: {}\n\n',
             )
         return httpx.Response(429, json={"type": "x", "title": "x", "status": 429, "detail": "wait"})
 

@@ -86,7 +86,7 @@ async def test_stream_shows_citations_before_text_and_the_right_ones_at_the_end(
     assert events[-1]["deskmate"]["text"] == whole["content"]
     assert [item["finish_reason"] for item in choices[:-1]] == [None] * (len(choices) - 1)
     assert last["finish_reason"] == "stop"
-    assert last["delta"]["context"] == whole["context"]
+    assert events[-1]["deskmate"]["context"] == whole["context"]
     (annotation,) = last["delta"]["annotations"]
     assert streamed[annotation["url_citation"]["start_index"] :] == "[3]"
     assert "content" not in last["delta"]
@@ -160,7 +160,7 @@ async def test_a_mark_that_does_not_hold_is_corrected_at_the_end(
     events = read_events(reply.text)
     assert "".join(event["choices"][0]["delta"].get("content", "") for event in events) == said
     last = events[-1]
-    (citation,) = last["choices"][0]["delta"]["context"]["citations"]
+    (citation,) = last["deskmate"]["context"]["citations"]
     checked = last["deskmate"]["text"]
     assert citation["document"] == "company/policy.html"
     assert checked.count("[") == 1

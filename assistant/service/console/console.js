@@ -95,7 +95,7 @@ class Turn {
       this.all = delta.context?.citations ?? [];
       if (this.all.length) say(this.status, "writing", { count: this.all.length });
     } else if (choice.finish_reason) {
-      this.used = delta.context?.citations ?? [];
+      this.used = event.deskmate?.context?.citations ?? [];
     }
     if (event.deskmate) this.facts = event.deskmate;
     this.text += delta.content ?? "";

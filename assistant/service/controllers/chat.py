@@ -71,7 +71,8 @@ class ChatController(Controller):
         summary="Ask a question",
         description="Answers from the collection's documents, with inline `[n]`, OpenAI's `annotations` and "
         "`context.citations`. With `stream: true` the answer comes as server-sent events, the citations of "
-        "the whole context in the first chunk and those that hold in the last one with choices.",
+        "the whole context in the first chunk and those that hold in the last one with choices, there in "
+        "`deskmate.context`.",
         status_code=200,
         responses={200: _ANSWERS, **openai_responses(400, 401, 403, 404, 413, 429, 500, 502, 503)},
         operation_class=TwoMediaTypes,
