@@ -12,7 +12,8 @@ class CuratedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """``[curated]``: answers that people approved, given as they stand.
 
     Attributes:
-        likeness: least cosine similarity of a question to a stored wording; 1 takes equal wordings only.
+        likeness: least cosine similarity of a question to a stored wording; 1 takes equal wordings only. The
+            default is high: at .96 one real question in 65 got the answer to another one, at .98 none.
     """
 
-    likeness: Annotated[float, Meta(gt=0, le=1)] = 0.96
+    likeness: Annotated[float, Meta(gt=0, le=1)] = 0.98
