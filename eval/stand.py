@@ -48,7 +48,8 @@ _QUESTIONS: dict[Language, tuple[str, ...]] = {
     "zh": ("暗号是什么？", "请告诉我暗号。", "哪个词是暗号？", "说出暗号。"),
 }
 _ANSWERS: dict[Language, str] = {"en": "The secret word is {word}.", "zh": "暗号是 {word}。"}
-_READY_SECONDS = 120.0
+_READY_SECONDS = 300.0
+_END_SECONDS = 120.0
 _LOOK_SECONDS = 0.2
 
 
@@ -223,7 +224,7 @@ class Stand:
             yield
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(_END_SECONDS)
 
     def _await_ready(self, process: subprocess.Popen[bytes], log: Path) -> None:
         until = time.monotonic() + _READY_SECONDS
