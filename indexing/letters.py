@@ -87,7 +87,7 @@ class LetterFile:
             self._ends = np.load(folder / LETTER_ENDS_FILE)
             self.counts = np.load(folder / LETTER_COUNTS_FILE)
             if file.stat().st_size:
-                self._groups = np.memmap(file, "<u2", mode="r")
+                self._groups = np.asarray(np.memmap(file, "<u2", mode="r"))  # slices of a map are slow
         except (OSError, EOFError, ValueError) as error:
             raise IndexBroken(f"groups of letters {file} cannot be read: {error}") from error
         if len(self._ends) != count or self._ends.max(initial=0) != len(self._groups):
@@ -130,8 +130,9 @@ class LetterLane:
             held = np.flatnonzero(places >= 0)
             if len(held):
                 found, counts = letters.of(places[held])
-                owners = np.repeat(np.arange(len(held)), counts)
-                sums = np.bincount(owners, weights[found], minlength=len(held))
-                length = 1 - _LENGTH_SHARE + _LENGTH_SHARE * counts / self._usual
-                scores[held] = sums / (1 + _SATURATION * length)
+                held, counts = held[counts > 0], counts[counts > 0]
+                if len(held):
+                    sums = np.add.reduceat(weights[found], np.cumsum(counts) - counts)
+                    length = 1 - _LENGTH_SHARE + _LENGTH_SHARE * counts / self._usual
+                    scores[held] = sums / (1 + _SATURATION * length)
         return dict(zip(numbers, scores.tolist(), strict=True))
