@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from assistant.cli.assignments import meta_option
 from assistant.cli.building import collection_option, json_option, open_database
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.remote_options import named_collection, remote_options
 from assistant.core.errors import InputError
 from assistant.store.curated import Curated
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from assistant.answering.curated import CuratedDraft
-    from assistant.store.curated import NewCurated
+    from assistant.service.schemas_knowledge import CuratedShown
+    from assistant.store.curated import CuratedAnswer, NewCurated
 
 _AUTHOR = "local"
 
@@ -37,6 +40,7 @@ def curated() -> None:
 @click.option("--until", "valid_until", metavar="DATE", help="Not given after.")
 @meta_option
 @collection_option
+@remote_options
 @json_option
 @pass_context
 def add(
@@ -46,12 +50,22 @@ def add(
     cite: tuple[tuple[str, str], ...],
     collection: str,
     *,
+    url: str | None,
+    key: str | None,
     as_json: bool,
-    **given: object,
+    **given: Any,
 ) -> None:
     """Keep an answer to QUESTION; several wordings of one question may be given."""
     citations = [{"document": document, "quote": quote} for document, quote in cite]
     draft = _draft({"questions": questions, "citations": citations, **given})
+    if url is not None:
+        from assistant.client import DeskmateClient, routes
+
+        with DeskmateClient(url, key) as client:
+            fields = msgspec.to_builtins(draft)
+            shown = client.send(routes.curate(**fields, collection=named_collection(collection)))
+        print_json(shown) if as_json else click.echo(f"{shown.id} answers {len(shown.questions)} wordings")
+        return
     with open_database(context) as database, database.write() as session:
         made = Curated(session).add(collection, _read(session, collection, draft), _AUTHOR)
     if as_json:
@@ -62,31 +76,40 @@ def add(
 
 @curated.command("list")
 @collection_option
+@remote_options
 @json_option
 @pass_context
-def list_(context: Context, collection: str, *, as_json: bool) -> None:
+def list_(context: Context, collection: str, *, url: str | None, key: str | None, as_json: bool) -> None:
     """Show the curated answers of a collection, newest first."""
+    if url is not None:
+        from assistant.client import DeskmateClient, routes
+
+        with DeskmateClient(url, key) as client:
+            _show(list(client.pages(routes.curated_answers(named_collection(collection)))), as_json=as_json)
+        return
     from assistant.answering.curated import stands
 
     with open_database(context) as database, database.read() as session:
         found = Curated(session).listed([collection])
         fallen = {row.id for row in found if not stands(session, row)}
-    if as_json:
-        print_json(found)
-        return
-    for row in found:
-        until = f"  until {row.valid_until}" if row.valid_until else ""
-        note = "  not given: a cited document was removed" if row.id in fallen else ""
-        click.echo(f"{row.id}  {row.language}  {' | '.join(row.questions)}{until}{note}")
-    if not found:
+    _show(found, fallen, as_json=as_json)
+    if not found and not as_json:
         click.echo(f"none; next: deskmate curated add QUESTION --answer TEXT --collection {collection}")
 
 
 @curated.command()
 @click.argument("answer_id", metavar="ID")
+@remote_options
 @pass_context
-def remove(context: Context, answer_id: str) -> None:
+def remove(context: Context, answer_id: str, *, url: str | None, key: str | None) -> None:
     """Remove a curated answer."""
+    if url is not None:
+        from assistant.client import DeskmateClient, routes
+
+        with DeskmateClient(url, key) as client:
+            client.send(routes.remove_curated(answer_id))
+        click.echo(f"{answer_id} is removed")
+        return
     with open_database(context) as database, database.write() as session:
         Curated(session).remove(answer_id)
     click.echo(f"{answer_id} is removed")
@@ -113,6 +136,18 @@ def import_(context: Context, file: Path, collection: str) -> None:
                 raise InputError(f"{file}, row {number}: {error.message}") from error
         counts = Curated(session).put_all(collection, news, _AUTHOR)
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def _show(
+    found: Sequence[CuratedAnswer | CuratedShown], fallen: Set[str] = frozenset(), *, as_json: bool
+) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for row in found:
+        until = f"  until {row.valid_until}" if row.valid_until else ""
+        note = "  not given: a cited document was removed" if row.id in fallen else ""
+        click.echo(f"{row.id}  {row.language}  {' | '.join(row.questions)}{until}{note}")
 
 
 def _draft(values: dict[str, object]) -> CuratedDraft:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import get_args
+from itertools import islice
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
 
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.remote_options import remote_options
 from assistant.core.errors import DeskmateError
 from assistant.core.settings import LoadedSettings
 from assistant.jobs.job_queue import JobQueue
 from assistant.jobs.news import make_news
 from assistant.jobs.records import Job, JobKind, JobStage, JobState
 from assistant.store.database import Database
+
+if TYPE_CHECKING:
+    from assistant.service.schemas_documents import JobShown
 
 _WATCH_SECONDS = 0.25
 
@@ -35,12 +40,27 @@ def jobs() -> None:
 @click.option("--collection", help="Only jobs of this collection.")
 @click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show this many.")
+@remote_options
 @_as_json
 @pass_context
 def list_jobs(
-    context: Context, collection: str | None, state: JobState | None, limit: int, *, as_json: bool
+    context: Context,
+    collection: str | None,
+    state: JobState | None,
+    limit: int,
+    *,
+    url: str | None,
+    key: str | None,
+    as_json: bool,
 ) -> None:
     """Show jobs, newest first, and how long ended ones are kept."""
+    if url is not None:
+        from assistant.client import DeskmateClient, routes
+
+        with DeskmateClient(url, key) as client:
+            rows = list(islice(client.pages(routes.jobs(collection, state)), limit))
+        _show_remote(rows, as_json=as_json)
+        return
     with open_queue(context) as queue:
         queue.free_lost()
         queue.prune()
@@ -59,10 +79,14 @@ def list_jobs(
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@remote_options
 @_as_json
 @pass_context
-def show(context: Context, job_id: str, *, as_json: bool) -> None:
+def show(context: Context, job_id: str, *, url: str | None, key: str | None, as_json: bool) -> None:
     """Show a job's stages, what came out of it and what went wrong."""
+    if url is not None:
+        _steer_remotely(url, key, "show", job_id, as_json=as_json)
+        return
     with open_queue(context) as queue:
         queue.free_lost()
         job = queue.get(job_id)
@@ -74,10 +98,14 @@ def show(context: Context, job_id: str, *, as_json: bool) -> None:
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@remote_options
 @_as_json
 @pass_context
-def cancel(context: Context, job_id: str, *, as_json: bool) -> None:
+def cancel(context: Context, job_id: str, *, url: str | None, key: str | None, as_json: bool) -> None:
     """Cancel a job: at once while it is queued, at its next step while it runs."""
+    if url is not None:
+        _steer_remotely(url, key, "cancel", job_id, as_json=as_json)
+        return
     with open_queue(context) as queue:
         job = queue.cancel(job_id)
     if as_json:
@@ -88,10 +116,14 @@ def cancel(context: Context, job_id: str, *, as_json: bool) -> None:
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@remote_options
 @_as_json
 @pass_context
-def retry(context: Context, job_id: str, *, as_json: bool) -> None:
+def retry(context: Context, job_id: str, *, url: str | None, key: str | None, as_json: bool) -> None:
     """Queue a job again that failed or was cancelled; what is done already is not done again."""
+    if url is not None:
+        _steer_remotely(url, key, "retry", job_id, as_json=as_json)
+        return
     with open_queue(context) as queue:
         job = queue.retry(job_id)
         _say_queued(queue, job, as_json=as_json)
@@ -111,6 +143,34 @@ def watch(context: Context, job_id: str) -> None:
     if job.state != "succeeded":
         raise DeskmateError(_end_line(job), next_command=f"deskmate jobs show {job.id}")
     _show(job)
+
+
+def _steer_remotely(url: str, key: str | None, verb: str, job_id: str, *, as_json: bool) -> None:
+    from assistant.client import DeskmateClient, calls, routes
+
+    verbs = {"show": calls.job, "cancel": routes.cancel_job, "retry": routes.retry_job}
+    with DeskmateClient(url, key) as client:
+        job = client.send(verbs[verb](job_id))
+    if as_json:
+        print_json(job)
+    else:
+        _show_remote([job], as_json=False)
+
+
+def _show_remote(rows: Sequence[JobShown], *, as_json: bool) -> None:
+    """Show jobs as a service tells of them: without their arguments."""
+    if as_json:
+        print_json({"jobs": rows})
+        return
+    for job in rows:
+        state = "cancelling" if job.is_cancelling else job.state.replace("_", " ")
+        click.echo(f"{job.id}  {job.kind}  {job.collection}  {state}")
+        for stage in job.stages:
+            click.echo(f"  {_stage_line(stage)}")
+        if job.error is not None:
+            click.echo(f"  error: {job.error.message}")
+    if not rows:
+        click.echo("no jobs")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.text import Text
 from assistant.cli.assignments import filter_option
 from assistant.cli.batches import BatchRow, answer_rows, check_filters, read_batches
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.remote_options import named_collection, remote_options
 from assistant.core.errors import InputError
 from assistant.core.records import Chunk, Filters, Passage
 
@@ -41,9 +42,10 @@ _EXCERPT = 400
     type=click.Path(path_type=Path, dir_okay=False),
     help='Search for each row {"id", "question", "history"?} of a JSON Lines file; one JSON line a row.',
 )
+@remote_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def search(
+def search(  # noqa: PLR0913 - one parameter an option
     context: Context,
     query: str | None,
     collection: str,
@@ -52,11 +54,18 @@ def search(
     neighbour_count: int,
     file: Path | None,
     *,
+    url: str | None,
+    key: str | None,
     as_json: bool,
 ) -> None:
     """Find the passages for QUERY."""
     if (query is None) == (file is None):
         raise click.UsageError("give either QUERY or --batch FILE")
+    if url is not None:
+        if file is not None or neighbour_count:
+            raise click.UsageError("--url goes with neither --batch nor --neighbours")
+        _search_service(url, key, query or "", named_collection(collection), top_k, filters, as_json=as_json)
+        return
     searcher = open_searcher(context, collection)
     if file is not None:
         for row in _search_batch(searcher, file, top_k, filters, neighbour_count):
@@ -110,6 +119,30 @@ def _passage_rows(searcher: Searcher, passages: Sequence[Passage], count: int) -
 
 def _neighbour_row(chunk: Chunk) -> dict[str, object]:
     return {"page": chunk.page, "heading_path": chunk.heading_path, "text": chunk.text}
+
+
+def _search_service(
+    url: str,
+    key: str | None,
+    query: str,
+    collection: str | None,
+    top_k: int | None,
+    filters: Filters,
+    *,
+    as_json: bool,
+) -> None:
+    from assistant.client import DeskmateClient
+
+    with DeskmateClient(url, key) as client:
+        found = client.search(query, collection, top_k=top_k, filters=filters)
+    if as_json:
+        print_json({"passages": found})
+        return
+    for row in found:
+        where = " › ".join((row.document, *row.heading_path))
+        page = f", p. {row.page}" if row.page else ""
+        click.echo(f"{row.rank:>2}  {row.score:.3f}  {where} (version {row.version}{page})")
+        click.echo(f"    {' '.join(row.text.split())[:_EXCERPT]}")
 
 
 def _search_batch(
