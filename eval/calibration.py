@@ -1,9 +1,8 @@
 """When to abstain: risk against coverage, and what a threshold does on questions it was not chosen on.
 
-The confidence of an answer is a logistic model over what can be seen without a judge: how far the best
-passage stands out from the next, whether the answer cites it, and how near it is to the question. (How well
-the passages carry the answer says nothing more here: an answer that they do not carry is not given.) Each
-half of the cases is shown with the model and the threshold of the other; what is to be used is fitted on all.
+The confidence of an answer is a logistic model over what can be seen without a judge
+(``assistant.answering.confidence``). Each half of the cases is shown with the model and the threshold of the
+other; what is to be used is fitted on all.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     Attributes:
         threshold: least confidence that is answered, chosen on all questions; above 1 where none keeps the
             target.
-        weights: of the confidence: lead, cited or not, nearness and the constant, fitted on all questions.
+        weights: of the confidence, one a signal and the constant, fitted on all questions.
         target_risk: the mean loss that it was chosen for.
         coverage: share of the questions that is answered with the other half's threshold.
         risk: mean loss over those, None where none is answered.

@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import math
 
+from assistant.answering.abstention import missing_words
 from assistant.core.records import Answer
 from assistant.core.settings_answer import CalibrationSettings
 
 Signals = tuple[float, ...]
-SIGNALS = ("lead", "cited", "nearness")
-BUILT_IN: Signals = (0.0, 0.0, 0.0, 0.0)
+SIGNALS = ("lead", "cited", "nearness", "evidence", "missing")
+_MOST_MISSING = 3
+BUILT_IN: Signals = (1.09, 1.16, 0.29, 0.67, -0.16, -1.34)
 
 
 def signals(answer: Answer) -> Signals | None:
     """Return what can be seen of an answer without a judge, None for abstaining or without passages.
 
-    How far the best passage stands out from the next, whether the answer cites it, and how near the nearest
-    passage is to the question. (How well the passages carry the answer says nothing more here: an answer that
-    they do not carry is not given.)
+    How far the best passage stands out from the next, whether the answer cites it, how near the nearest
+    passage is to the question, how well the passages cover it, and how many of its words, three at most, stand
+    in none that is cited. (How well the passages carry the answer says nothing more here: an answer that they
+    do not carry is not given.)
     """
     if answer.abstained or not answer.passages:
         return None
     best, *others = sorted(answer.passages, key=lambda passage: passage.rank)
     lead = best.score - others[0].score if others else best.score
     is_cited = any(citation.chunk_id == best.chunk.id for citation in answer.citations)
-    return lead, float(is_cited), max(passage.dense or 0.0 for passage in answer.passages)
+    numbers = {citation.number for citation in answer.citations}
+    cited = [passage for number, passage in enumerate(answer.passages, 1) if number in numbers]
+    missing = len(missing_words(answer.question, cited)) if cited else _MOST_MISSING
+    nearness = max(passage.dense or 0.0 for passage in answer.passages)
+    return lead, float(is_cited), nearness, answer.route.evidence or 0.0, missing / _MOST_MISSING
 
 
 def confidence_of(weights: Signals, row: Signals) -> float:

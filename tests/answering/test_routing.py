@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from assistant.answering.confidence import SIGNALS
 from assistant.answering.events import AnswerDone, PassagesFound, Question
 from assistant.answering.pipeline import Pipeline
 from assistant.answering.routing import CuratedFound
@@ -89,7 +90,7 @@ def test_each_way_has_its_confidence(listed: Any) -> None:
 
 def test_an_answer_below_the_collections_threshold_is_handed_over(listed: Any) -> None:
     question = Question(text="Which torque do the flange bolts of the Q7 take?")
-    weights = (0.0, 0.0, 0.0, 0.0, 0.0)
+    weights = (0.0,) * (len(SIGNALS) + 1)
     own = CalibrationSettings(arm="rag", weights=weights, threshold=0.6)
     answer = pipeline(listed(TORQUE), calibration=own).answer(question)
     assert answer.abstained

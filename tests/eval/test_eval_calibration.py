@@ -86,7 +86,11 @@ def test_the_calibration_error_is_the_weighted_gap_of_the_bins() -> None:
 
 def test_signals_are_seen_in_answers_from_passages_only() -> None:
     row = made(1, lead=0.25, is_cited=True, score=1).answer
-    assert signals(row) == pytest.approx((0.25, 1.0, 0.9))
+    route = msgspec.structs.replace(row.route, evidence=0.4)
+    row = msgspec.structs.replace(row, route=route, question="Why does the Bluetooth bracket rattle?")
+    assert signals(row) == pytest.approx((0.25, 1.0, 0.9, 0.4, 1.0))
+    uncited = msgspec.structs.replace(row, citations=(), question="Why?")
+    assert signals(uncited) == pytest.approx((0.25, 0.0, 0.9, 0.4, 1.0))
     assert signals(msgspec.structs.replace(row, abstained=True)) is None
     assert signals(msgspec.structs.replace(row, passages=())) is None
 
