@@ -22,7 +22,7 @@ def signals(answer: Answer) -> Signals | None:
     """Return what can be seen of an answer without a judge, None for abstaining or without passages.
 
     How far the best passage stands out from the next, whether the answer cites it, how near the nearest
-    passage is to the question, how well the passages cover it, and how many of its words, three at most, stand
+    passage is to the question, how well the passages cover it, and how many of its words, three at most, are
     in none that is cited. (How well the passages carry the answer says nothing more here: an answer that they
     do not carry is not given.)
     """
