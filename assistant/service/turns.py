@@ -13,6 +13,7 @@ from assistant.store.answers import Answers, StoredAnswer
 from assistant.store.feedback import Conversation, Conversations
 
 SUMMARY_TURNS = 10
+SUMMARISED_TURNS = 50
 _QUOTED = 400
 
 

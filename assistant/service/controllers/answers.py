@@ -23,7 +23,7 @@ from assistant.service.schemas_answers import (
     AnswerShown,
     AnswerStreamData,
 )
-from assistant.service.turns import conversation_history, find_answer, read_history
+from assistant.service.turns import SUMMARISED_TURNS, conversation_history, find_answer, read_history
 from assistant.service.wiring import Service
 from assistant.store.adapters import Adapters
 from assistant.store.answers import Answers
@@ -126,11 +126,13 @@ async def _read(data: AnswerRequest, service: Service, kept: Kept, caller: Calle
     history, collection = read_history(data.history), data.collection
     if data.conversation_id is not None:
         named = data.conversation_id
+        # those before the turns that the engine reads word for word are summarised for it
+        turns = SUMMARISED_TURNS if settings.answer.history_turns else 0
         if history:
             raise RequestRefused("give a conversation_id or a history, not both", "history")
         found, history = await kept.read(
             lambda session: conversation_history(
-                session, named, caller, settings.answer.history_turns, settings.limits.conversation_turns
+                session, named, caller, turns, settings.limits.conversation_turns
             )
         )
         if collection not in {None, found.collection}:
