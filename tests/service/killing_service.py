@@ -165,7 +165,7 @@ class Clients:
                 rated = self._post(client, "/v1/feedback", {"answer_id": answer["id"], "rating": "up"})
                 if rated:
                     said.feedback.add(rated["id"])
-                if number % 10 == 0:
+                if number % 25 == 0:
                     self._add(client, f"d{seed}-{number}")
                 number += 1
 
@@ -236,10 +236,12 @@ def check(url: str, said: Acknowledged) -> None:
     """
     with httpx.Client(base_url=url, timeout=60) as client:
 
-        def states() -> dict[str, str]:
-            return {job: client.get(f"/v1/jobs/{job}").json()["state"] for job in said.jobs}
+        def unfinished() -> int:
+            rows = [client.get(f"/v1/jobs/{job}").json()["state"] for job in said.jobs]
+            return sum(state != "succeeded" for state in rows)
 
-        wait_until("the end of all jobs", lambda: set(states().values()) <= {"succeeded"})
+        while before := unfinished():
+            wait_until(f"the end of one of {before} jobs", lambda: unfinished() < before)
         lost = [answer for answer in said.answers if client.get(f"/v1/answers/{answer}").status_code != 200]
         kept: set[str] = set()
         cursor = ""
