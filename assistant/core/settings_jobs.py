@@ -21,4 +21,4 @@ class JobsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     kept: Count = 500
     kept_days: Count = 30
-    niceness: Annotated[int, Meta(ge=0, le=19)] = 15
+    niceness: Annotated[int, Meta(ge=0, le=19)] = 10

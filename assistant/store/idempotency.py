@@ -50,7 +50,9 @@ class Idempotency:
         gone = delete(IdempotencyRow).where(IdempotencyRow.begun < self._now - kept_seconds)
         self._session.execute(gone)
         row = self._session.get(IdempotencyRow, name, with_for_update=True)
-        if row is not None and row.status is None and row.begun < self._now - LOST_SECONDS:
+        # begun long before, or after now: the clock was set back since
+        is_lost = row is not None and row.status is None and abs(self._now - row.begun) > LOST_SECONDS
+        if row is not None and is_lost:
             self._session.delete(row)
             self._session.flush()
             row = None

@@ -273,6 +273,7 @@ def run(home: Path, rounds: int, seed: int, data: str | None) -> None:
         "DESKMATE__ENGINE__KIND": "sglang",
         "DESKMATE__ENGINE__URL": f"http://127.0.0.1:{engine_port}",
         "DESKMATE__EMBEDDER__MODEL": "hashing",
+        "DESKMATE__JOBS__NICENESS": "0",  # the clients would keep the worker waiting
     }
     first = home / "first.md"
     first.write_text(
