@@ -10,17 +10,15 @@ from assistant.core.tracing import Span, Value, span
 from assistant.engine.protocol import Engine, GenerationRequest, StreamEnd, TextDelta
 
 
-def traced_stream(
-    engine: Engine, request: GenerationRequest, kind: str
-) -> Generator[TextDelta | StreamEnd, None, None]:
+def traced_stream(engine: Engine, request: GenerationRequest) -> Generator[TextDelta | StreamEnd, None, None]:
     """Ask an engine for a stream within a span; errors of the call come from the call.
 
     Args:
         engine: that generates.
         request: what to generate.
-        kind: of the engine, such as ``sglang``.
     """
     model = f"{engine.base_model}:{request.adapter}" if request.adapter else engine.base_model
+    kind = type(engine).__name__.removesuffix("Engine").lower()
     with ExitStack() as stack:
         step = stack.enter_context(span(f"chat {model}", _asked(request, model, kind)))
         events = engine.stream(request)

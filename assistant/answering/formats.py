@@ -11,6 +11,7 @@ import msgspec
 
 from assistant.answering.abstention import is_abstention
 from assistant.answering.citations import cite, is_grounded
+from assistant.answering.engine_spans import traced_stream
 from assistant.core.errors import EngineError, InputError
 from assistant.core.language import Language
 from assistant.core.prompts import not_covered, render
@@ -184,7 +185,7 @@ def _candidates(text: str) -> list[str]:
 def _collect(engine: Engine, request: GenerationRequest) -> Completion:
     """Stream, so that closing the caller's stream can end it, and return the whole."""
     pieces: list[str] = []
-    events = engine.stream(request)
+    events = traced_stream(engine, request)
     try:
         for event in events:
             if isinstance(event, TextDelta):

@@ -289,7 +289,7 @@ class Pipeline:
         usage = Usage()
         calls: tuple[ToolCall, ...] = ()
         try:
-            events = traced_stream(self.engine, request, self.settings.engine.kind)
+            events = traced_stream(self.engine, request)
         except EngineUnavailable:
             if not self._quotes(prepared):
                 raise

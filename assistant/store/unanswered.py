@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from assistant.core.language import Language
@@ -10,6 +10,7 @@ from assistant.core.records import Record
 from assistant.store.service_tables import AnswerRow, FeedbackRow, HandoverRow
 
 _DAY_LENGTH = 10
+_ORDERS = "orders_only"  # what tries to give the assistant orders asks for nothing that documents could say
 
 
 class Unanswered(Record, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ def read_unanswered(
             or_(FeedbackRow.rating == "down", FeedbackRow.is_resolved.is_(False)),
         )
     )
+    gave_orders = func.coalesce(AnswerRow.lineage["reason"].as_string(), "") == _ORDERS
     query = (
         select(
             AnswerRow.question,
@@ -64,7 +66,7 @@ def read_unanswered(
             AnswerRow.collection == collection,
             AnswerRow.created >= first_day,
             AnswerRow.created < last_day + "~",  # sorts behind every time of that day
-            or_(AnswerRow.abstained.is_(True), handed_over, disliked),
+            or_(and_(AnswerRow.abstained.is_(True), ~gave_orders), handed_over, disliked),
         )
         .order_by(AnswerRow.number.desc())
         .limit(limit)

@@ -184,7 +184,8 @@ class Webhooks:
             limit: most of them.
         """
         oldest = _due(now, busy).with_only_columns(func.min(WebhookDeliveryRow.number))
-        oldest = oldest.order_by(None).group_by(WebhookDeliveryRow.endpoint_id)
+        oldest = oldest.group_by(WebhookDeliveryRow.endpoint_id).order_by(None)
+        oldest = oldest.order_by(func.min(WebhookDeliveryRow.number))
         numbers = self._session.scalars(oldest).all()[:limit]
         query = _due(now, busy).where(WebhookDeliveryRow.number.in_(numbers))
         taken = []

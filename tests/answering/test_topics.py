@@ -132,6 +132,7 @@ def test_what_counts_as_unanswered(home: Home) -> None:
                 ("not settled", False, "pumps"),
                 ("called good", False, "pumps"),
                 ("elsewhere", True, "ovens"),
+                ("an attack", True, "pumps"),
             ]
         ):
             answer = Answer(
@@ -145,7 +146,8 @@ def test_what_counts_as_unanswered(home: Home) -> None:
                 language="en",
                 timings={},
             )
-            Answers(session).save(answer, key_id="k", collection=collection, lineage=Lineage())
+            lineage = Lineage(reason="orders_only" if question == "an attack" else "no_evidence")
+            Answers(session).save(answer, key_id="k", collection=collection, lineage=lineage)
         Handovers(session).open("k", "pumps", note="", summary={}, answer_id="ans-2")
         Feedbacks(session).add("ans-3", "k", "pumps", rating="down")
         Feedbacks(session).add("ans-3", "k", "pumps", rating="down")
