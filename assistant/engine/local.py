@@ -173,7 +173,7 @@ class LocalEngine:
         source = self._sources.get(name)
         if source is None:
             raise NotFoundError(f"adapter {name!r} is not loaded")
-        return self._canaries.ask(name, source, self.numerics(), self.complete)
+        return self._canaries.ask(name, source, self.numerics(), self.complete, is_remote=False)
 
     def numerics(self) -> str:
         """Return ``local/VERSION OF TORCH/DEVICE/FORMAT``."""

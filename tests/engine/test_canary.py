@@ -99,3 +99,10 @@ def test_outcomes_are_counted_by_adapter(tmp_path: Path) -> None:
         except ModelError:
             assert word == "other"
     assert counts.counts() == {("a", "recorded"): 1, ("a", "passed"): 1, ("a", "failed"): 1}
+
+
+def test_only_a_server_may_not_answer_as_the_base_model_does(tmp_path: Path) -> None:
+    write_prompts(tmp_path, [example(1, "en", "Which torque?")])
+    with pytest.raises(ModelError, match="as the base model does"):
+        check_canary("a", tmp_path, "sglang/float32", Speaker("base").complete)
+    assert not check_canary("a", tmp_path, "local/float32", Speaker("base").complete, is_remote=False)
