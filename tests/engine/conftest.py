@@ -116,6 +116,7 @@ class FakeSglang(ThreadingHTTPServer):
         self.aborted = threading.Event()
         self.status = 200
         self.reason = "no room"
+        self.nonsense: str | None = None
         self.renamed: dict[str, str] = {}
         self.unloads: list[str] = []
         self.version: str | None = "0.5.23"
@@ -203,6 +204,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if server.status != 200:
             self.reply({"object": "error", "message": server.reason}, server.status)
+            return
+        if server.nonsense is not None:
+            self.reply(server.nonsense, as_json=False)
             return
         question = body["messages"][-1]["content"]
         if len(question) > 500:

@@ -131,6 +131,31 @@ def test_errors_of_the_server(connect: Callable, ask: Callable, server: Any) -> 
     assert engine.problems() == ()
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "<html>Welcome to nginx!</html>",
+        '{"choices": []}',
+        '{"choices": 3}',
+        '{"error": {"message": "CUDA error: an illegal memory access"}}',
+        'data: {"choices": [{"delta": {"content": 7}}]}\n\n',
+        "data: not JSON\n\ndata: [DONE]\n\n",
+        "",
+    ],
+)
+def test_an_engine_that_answers_nonsense_is_a_clean_error(
+    connect: Callable, ask: Callable, server: Any, nonsense: str
+) -> None:
+    server.nonsense = nonsense
+    engine = connect()
+    with pytest.raises(EngineError, match="engine"):
+        engine.complete([ask("Why?")])
+    with pytest.raises(EngineError, match="engine"):
+        list(engine.stream(ask("Why?")))
+    server.nonsense = None
+    assert engine.complete([ask("Why?")])[0].text.startswith("base|Why?")
+
+
 def test_no_token_in_time(connect: Callable, ask: Callable, server: Any) -> None:
     server.token_seconds = 1.0
     stream = connect(timeout_seconds=0.2).stream(ask("Why?"))
