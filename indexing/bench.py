@@ -34,6 +34,7 @@ from assistant.core.settings import EmbedderSettings, Settings
 from assistant.store.chunks import Chunks
 from assistant.store.database import Database
 from assistant.store.documents import Documents, NewVersion
+from indexing.bench_texts import TOPICS, Texts
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder, Vectors, load_embedder, passage_text
 from indexing.queries import plain_questions
@@ -44,14 +45,11 @@ from indexing.table_rows import embed_chunks, row_texts
 T = TypeVar("T")
 _COLLECTION = "bench"
 _DIMENSION = 384
-_TOPICS = 2000
 _NOISE = 0.8
 _PER_DOCUMENT = 20
 _DOCUMENTS_PER_TRANSACTION = 200
-_WORDS = 30_000
 _QUERIES = 1000
 _ROUNDS = 5
-_HAN = "水泵密封圈更换温度压力故障代码网络连接设备安装步骤检查电源开关清洁过滤器传感器报警面板设置用户手册"
 _SEARCH_LIMITS = {100_000: (2.0, 5.0), 1_000_000: (15.0, 15.0)}
 _REMOVE_SECONDS = 1.0
 _ENCODE_SHARE = 0.95
@@ -67,7 +65,7 @@ class TopicEmbedder(HashingEmbedder):
         super().__init__()
         self.name = self.fingerprint = "bench"
         self.dimension = _DIMENSION
-        self._topics = np.random.default_rng(1).normal(size=(_TOPICS, _DIMENSION)).astype(np.float32)
+        self._topics = np.random.default_rng(1).normal(size=(TOPICS, _DIMENSION)).astype(np.float32)
 
     def embed_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Embed texts."""
@@ -81,42 +79,7 @@ class TopicEmbedder(HashingEmbedder):
 
 
 def _topic(text: str) -> int:
-    return random.Random(text.split(maxsplit=1)[0]).randrange(_TOPICS)
-
-
-class Texts:
-    """Made-up texts: words as frequent as in a language, every fourth text Chinese, every tenth a code."""
-
-    def __init__(self, seed: int = 3) -> None:
-        self._random = random.Random(seed)
-        self._weights = [1 / (rank + 10) for rank in range(_WORDS)]
-        total = 0.0
-        self._cumulated = [total := total + weight for weight in self._weights]
-
-    def text(self, number: int) -> tuple[str, Language]:
-        """Return a text and its language."""
-        topic = f"topic{self._random.randrange(_TOPICS)}"
-        code = f" Error E-{number:06d}." if number % 10 == 0 else ""
-        if number % 4 == 0:
-            return f"{topic} {''.join(self._random.choices(_HAN, k=160))}。{code}", "zh"
-        words = self._random.choices(range(_WORDS), cum_weights=self._cumulated, k=90)
-        return f"{topic} {' '.join(map(_word, words))}.{code}", "en"
-
-    def query(self) -> str:
-        """Return a query of eight words."""
-        topic = f"topic{self._random.randrange(_TOPICS)}"
-        if self._random.random() < 0.25:  # noqa: PLR2004 - every fourth, as the texts
-            return f"{topic} {''.join(self._random.choices(_HAN, k=12))}"
-        words = self._random.choices(range(_WORDS), cum_weights=self._cumulated, k=8)
-        return f"{topic} {' '.join(map(_word, words))}"
-
-
-def _word(number: int) -> str:
-    letters = ""
-    while number or not letters:
-        number, place = divmod(number, 20)
-        letters += "bcdfghklmnprstvwzjqx"[place] + "aeiou"[place % 5]
-    return letters
+    return random.Random(text.split(maxsplit=1)[0]).randrange(TOPICS)
 
 
 @contextmanager

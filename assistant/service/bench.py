@@ -44,7 +44,7 @@ from assistant.service.bench_servers import (
     started,
 )
 from assistant.store.database import Database
-from indexing.bench import Texts
+from indexing.bench_texts import Texts
 from indexing.build import Builder
 from indexing.embedders import Embedders
 

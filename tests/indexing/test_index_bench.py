@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexing.bench import Texts, bench_search, bench_swaps
+from indexing.bench import bench_search, bench_swaps
+from indexing.bench_texts import Texts
 
 
 def test_made_up_texts_are_of_both_languages_and_the_same_each_time() -> None:
