@@ -86,7 +86,10 @@ class ModelList(Schema, frozen=True, kw_only=True):
 class SearchRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A query."""
 
-    query: Annotated[str, Meta(min_length=1, max_length=MAX_QUERY_CHARACTERS)]
+    query: Annotated[
+        str,
+        Meta(min_length=1, max_length=MAX_QUERY_CHARACTERS, examples=["fault code E07", "故障代码 E12"]),
+    ]
     collection: Annotated[str | None, Meta(description="The service's default if absent.")] = None
     top_k: Annotated[int, Meta(ge=1, le=MAX_TOP_K)] | None = None
     filters: RequestFilters = msgspec.field(default_factory=dict)

@@ -34,7 +34,14 @@ class Turn(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class AnswerRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A question."""
 
-    question: Annotated[str, Meta(min_length=1, max_length=20_000)]
+    question: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=20_000,
+            examples=["What does fault code E07 mean?", "故障代码 E12 表示什么？"],
+        ),
+    ]
     collection: Annotated[str, Meta(max_length=64, description="The service's default if absent.")] | None = (
         None
     )

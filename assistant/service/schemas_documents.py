@@ -25,7 +25,7 @@ RequestMetadata = Annotated[
 class CollectionRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A collection that is to be."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(min_length=1, max_length=64, examples=["pumps"])]
 
 
 class CollectionShown(Schema, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ class VersionList(Schema, frozen=True, kw_only=True):
 class NewDocument(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A document in a JSON body: as text, or as Base64 of any kind of file that can be indexed."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=500)]
+    name: Annotated[str, Meta(min_length=1, max_length=500, examples=["pumps/e07.md"])]
     text: str | None = None
     content_base64: str | None = None
 

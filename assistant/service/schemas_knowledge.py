@@ -78,8 +78,8 @@ class TermList(Schema, frozen=True, kw_only=True):
 class TermRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A term of one's own; it is approved."""
 
-    said: Annotated[str, Meta(min_length=1, max_length=200)]
-    meant: Annotated[str, Meta(min_length=1, max_length=200)]
+    said: Annotated[str, Meta(min_length=1, max_length=200, examples=["趴窝"])]
+    meant: Annotated[str, Meta(min_length=1, max_length=200, examples=["停机"])]
     collection: CollectionName | None = None
 
 
@@ -98,7 +98,10 @@ class MineRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class SyncRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A collection that is to become equal to a folder."""
 
-    folder: Annotated[str, Meta(max_length=64, description="Name of a folder of `[syncs] folders`.")]
+    folder: Annotated[
+        str,
+        Meta(max_length=64, description="Name of a folder of `[syncs] folders`.", examples=["manuals"]),
+    ]
     collection: CollectionName | None = None
     metadata: RequestMetadata = msgspec.field(default_factory=dict)
     may_remove_most: Annotated[

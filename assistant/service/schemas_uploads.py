@@ -14,8 +14,16 @@ from assistant.store.uploads import Upload
 class UploadRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file that is to come in pieces."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=500, description="Of the document.")]
-    size_bytes: Annotated[int, Meta(ge=1, le=2**50)]
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=500,
+            description="Of the document.",
+            examples=["pumps/service-manual.pdf"],
+        ),
+    ]
+    size_bytes: Annotated[int, Meta(ge=1, le=2**50, examples=[104_857_600])]
     sha256: (
         Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="Of the whole file; checked.")] | None
     ) = None

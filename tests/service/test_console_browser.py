@@ -25,7 +25,7 @@ pytestmark = [
 ]
 ENTER = "\ue007"
 ESCAPE = "\ue00c"
-NASTY = "<img src=x onerror=\"document.title='owned'\"> <b>E07</b> is hot [1]\n\nE07 means the motor is hot."
+NASTY = "<img src=x onerror=\"document.title='owned'\"> <b>E07</b> is hot [1]\n\nE07 means <MOTOR> is hot."
 
 
 class Browser:
@@ -173,7 +173,8 @@ def test_text_from_outside_is_never_markup(open_page: Callable[..., Browser], wa
     page = open_page(watched_engine([("E07", NASTY)]))
     page.type("#question", "<i>E07</i>?" + ENTER)
     page.wait("document.querySelector('.made')")
-    assert "<img src=x" in page.text(".text")
+    assert "<MOTOR>" in page.text(".text")  # no HTML, so it is not taken out and shows as it stands
+    assert "<img" not in page.text(".text")
     assert page.text(".question") == "<i>E07</i>?"
     assert page.run("return document.querySelectorAll('.turn img, .turn b, .turn i').length") == 0
     assert page.run("return document.title") == "Deskmate"
