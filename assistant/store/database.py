@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from assistant.store.migrations import create, downgrade, schema_version, take_l
 from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
 
 BUSY_TIMEOUT_SECONDS = 30
+_LOCKED_SECONDS = 0.02
 # their import declares tables on the same base
 _TABLES = (
     curated_tables,
@@ -167,8 +169,23 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin by itself: _begin does
     # FULL: what was answered as stored or removed stays so when the power fails a moment later
     # secure_delete: the text of a deleted row is overwritten, not only its place given free
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+    _keep_a_log(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; a file that several processes open first is locked without waiting."""
+    until = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_LOCKED_SECONDS)
+        else:
+            return
 
 
 def _begin(connection: Any) -> None:
