@@ -173,8 +173,11 @@ class SglangAdapters:
         body = {"lora_name": name, "lora_path": self._wanted[name]}
         response = self._http.send("POST", "/load_lora_adapter", body, as_admin=True)
         if response.status_code == httpx.codes.BAD_REQUEST:
-            raise ModelError(f"adapter {self._wanted[name]}: {error_of(response).message}")
-        check(response)
+            self._refresh()  # another process may have loaded it since the server was asked
+            if self._held.pop(name, "") != self._wanted[name]:
+                raise ModelError(f"adapter {self._wanted[name]}: {error_of(response).message}")
+        else:
+            check(response)
         try:
             self._canary(name, Path(self._wanted[name]), f"{self._served}:{name}")
         except ModelError as error:

@@ -182,6 +182,9 @@ class Handler(BaseHTTPRequestHandler):
             self.reply({"error": "Unauthorized"}, 401)
         elif "broken" in body["lora_path"]:
             self.reply({"success": False, "error_message": "rank 64 is over the limit"}, 400)
+        elif body["lora_name"] in self.server.adapters:
+            reason = f"Failed to load LoRA adapter {body['lora_name']} because it is already loaded"
+            self.reply({"success": False, "error_message": reason}, 400)
         else:
             self.server.adapters[body["lora_name"]] = body["lora_path"]
             self.reply({"success": True, "loaded_adapters": self.server.adapters})

@@ -67,6 +67,20 @@ def test_adapters_are_chosen_by_base_and_name_and_never_guessed(
     assert connect().complete([ask("Why?", adapter="pumps")])[0].text.startswith("base:pumps|")
 
 
+def test_an_adapter_that_another_process_loaded_meanwhile_is_taken_over(
+    connect: Callable, ask: Callable, server: Any
+) -> None:
+    service, command = connect(), connect()
+    assert service.adapters() == ()
+    command.load_adapter("pumps", "/adapters/pumps-1")
+    service.load_adapter("pumps", "/adapters/pumps-1")
+    assert service.complete([ask("Why?", adapter="pumps")])[0].text.startswith("base:pumps|")
+    command.load_adapter("ovens", "/adapters/ovens-1")
+    with pytest.raises(ModelError, match="already loaded"):
+        service.load_adapter("ovens", "/adapters/ovens-2")
+    assert sorted(service.adapters()) == ["ovens", "pumps"]
+
+
 def test_many_requests_at_once_but_bounded(connect: Callable, ask: Callable, server: Any) -> None:
     server.token_seconds = 0.05
     done = connect(batch_size=4).complete([ask(f"q{n}") for n in range(8)])
