@@ -1,6 +1,7 @@
 """Sends webhooks: what the outbox holds, signed, to hosts of the settings only, until it is taken."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import random
@@ -90,6 +91,7 @@ class WebhookSender:
         self._settings = settings
         self._clock = clock
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._has_ended = asyncio.Event()
         self._pruned = 0.0
 
     async def run(self) -> None:
@@ -98,17 +100,23 @@ class WebhookSender:
             return
         try:
             while True:
+                self._has_ended.clear()  # before looking: what ends meanwhile is not missed
                 try:
                     begun = await self.send_due()
                 except Exception:  # noqa: BLE001 - the database may be back soon; nothing is lost meanwhile
                     _log.exception("webhooks cannot be sent")
                     begun = 0
                 if not begun:
-                    await asyncio.sleep(POLL_SECONDS)
+                    await self._pause()
         finally:
             for task in self._under_way.values():
                 task.cancel()
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _pause(self) -> None:
+        """Wait until an address is free for its next event, or there may be new ones."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_ended.wait(), POLL_SECONDS)
 
     async def send_due(self) -> int:
         """Begin to send what is due, one event an address at a time; return how many were begun."""
@@ -182,6 +190,7 @@ class WebhookSender:
 
     def _ended(self, endpoint_id: str, _task: asyncio.Task[None]) -> None:
         self._under_way.pop(endpoint_id, None)
+        self._has_ended.set()
 
     async def _prune(self) -> None:
         if self._clock() - self._pruned > PRUNE_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import String, cast, delete, or_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from assistant.core.records import Record
@@ -57,15 +58,23 @@ class Idempotency:
             self._session.flush()
             row = None
         if row is None:
-            self._session.add(
-                IdempotencyRow(
-                    id=name, fingerprint=fingerprint, begun=self._now, status=None, headers=[], body=b""
-                )
-            )
-            self._session.flush()
+            row = self._note(name, fingerprint)
+        if row is None:
             return None
         headers = tuple((str(key), str(value)) for key, value in row.headers)
         return Replay(fingerprint=row.fingerprint, status=row.status, headers=headers, body=row.body)
+
+    def _note(self, name: str, fingerprint: str) -> IdempotencyRow | None:
+        """Store that a request is being worked on; return the row of one that came at the same moment."""
+        row = IdempotencyRow(
+            id=name, fingerprint=fingerprint, begun=self._now, status=None, headers=[], body=b""
+        )
+        try:
+            with self._session.begin_nested():
+                self._session.add(row)
+        except IntegrityError:  # a database server does not hold two processes apart as SQLite does
+            return self._session.get(IdempotencyRow, name, populate_existing=True)
+        return None
 
     def finish(self, name: str, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Keep what was answered."""

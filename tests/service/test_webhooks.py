@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -235,13 +236,26 @@ async def test_a_hanging_address_holds_up_no_other(kept: Kept, receiver: Receive
         open_handover(kept)
     begun = [await sender.send_due()]
     while len(receiver.got) < 3:
-        await __import__("asyncio").sleep(0.01)
+        await asyncio.sleep(0.01)
         begun.append(await sender.send_due())
     assert len(hanging.got) == 1
     await sender.settle()
     hanging.close()
     assert [row.state for row in deliveries(kept, quick)] == ["delivered"] * 3
     assert deliveries(kept, slow)[-1].error == "no answer within 0.5 s"
+
+
+async def test_an_address_gets_its_next_event_as_soon_as_it_took_one(kept: Kept, receiver: Receiver) -> None:
+    add(kept, receiver.url)
+    for _ in range(12):
+        open_handover(kept)
+    running = asyncio.create_task(WebhookSender(kept, settings(receiver.host)).run())
+    async with asyncio.timeout(8):  # at one event a look at the outbox it takes twelve seconds
+        while len(receiver.got) < 12:  # noqa: ASYNC110 - the receiver is of another thread
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 12
 
 
 async def test_a_revoked_key_is_told_nothing_more(kept: Kept, receiver: Receiver) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ import yaml
 
 from assistant.core.home import Home
 from assistant.core.records import Example
-from assistant.store.database import Database
+from assistant.store.candidates import read_candidate
 from training.adapters import CARD, read_card
 from training.dataset import write_dataset
 from training.processes import Processes
@@ -83,12 +82,7 @@ def test_two_processes_train_one_adapter(home: Home, command: Deskmate) -> None:
     assert found["report"]["steps"] == 6
     assert found["report"]["last_loss"] < found["report"]["first_loss"]
     assert read_card(found["adapter"]["folder"]).metrics.processes == 2
-    with closing(Database(home.database_url)) as database, database.read() as session:
-        from assistant.store.adapters import Adapters
-
-        active = Adapters(session).active("c")
-    assert active is not None
-    assert active.name == found["adapter"]["name"]
+    assert read_candidate(home.collection("c")) == found["adapter"]["name"]
 
 
 @pytest.mark.slow
