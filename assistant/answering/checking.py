@@ -15,6 +15,7 @@ from assistant.answering.abstention import (
     without_afterthought,
 )
 from assistant.answering.citations import cite, is_claim_grounded, is_grounded, statements, without_marks
+from assistant.answering.code_rows import mend_codes
 from assistant.answering.composing import Prepared
 from assistant.answering.confidence import is_too_unsure, measure_confidence
 from assistant.answering.extracts import extract
@@ -139,7 +140,7 @@ def _grounded(row: Prepared, answer: Answer, settings: AnswerSettings) -> Answer
     # what stands on a tool's result stands on no passage
     if not row.question.after and not is_grounded(text, checked):
         return _declined(row, answer, "refused")
-    text = mend_figures(row.question.text, text, checked)
+    text = mend_figures(row.question.text, mend_codes(row.question.text, text, checked), checked)
     text, citations = cite(text, checked)
     answer = msgspec.structs.replace(
         answer, text=text, citations=_verbatim(citations, row.passages), unsupported=unsupported

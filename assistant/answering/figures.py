@@ -6,7 +6,7 @@ passages such a sentence looks well supported, so it is held against single line
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from assistant.answering.citations import without_marks
@@ -16,7 +16,7 @@ from assistant.core.sentences import numbers, split_sentences, terms
 # measured on the sample suite's answers: no right answer of the tuned model lies beyond both
 _MIN_COVERAGE = 0.5
 _MIN_LEAD = 0.25
-_CELL_BORDER = " · "
+CELL_BORDER = " · "
 
 
 class _Line(NamedTuple):
@@ -37,6 +37,16 @@ def mend_figures(question: str, text: str, passages: tuple[Passage, ...]) -> str
         text: the engine's answer, without marks or with them.
         passages: the context.
     """
+    return with_lines(text, lambda sentence: _line_instead(question, sentence, passages))
+
+
+def with_lines(text: str, line_instead: Callable[[str], str | None]) -> str:
+    """Return a text with lines in place of sentences, each line once.
+
+    Args:
+        text: with marks or without them.
+        line_instead: returns the line to put in place of a sentence, None where it stays.
+    """
     pieces: list[str] = []
     end = 0
     is_bare = not _words(without_marks(text))
@@ -44,8 +54,9 @@ def mend_figures(question: str, text: str, passages: tuple[Passage, ...]) -> str
         # "1." at the head of a list item is no claim, "27 [1]" as the whole answer is
         if not is_bare and not _words(without_marks(span.text)):
             continue
-        if line := _line_instead(question, span.text, passages):
-            pieces += [text[end : span.start].rstrip(), "\n", line, "\n"]
+        if line := line_instead(span.text):
+            before = text[end : span.start].rstrip()
+            pieces += [before, "\n"] if line in pieces else [before, "\n", line, "\n"]
             end = span.end
     rest = text[end:].lstrip() if pieces else text
     return "".join((*pieces, rest)).strip()
@@ -80,7 +91,7 @@ def _lines(passages: tuple[Passage, ...], words: frozenset[str]) -> Iterator[_Li
 
 def _is_other_column(row: str, figures: frozenset[str], words: frozenset[str]) -> bool:
     """Return whether a table's row holds the figures only in columns that are not the one spoken of."""
-    cells = [cell.partition(": ") for cell in row.split(_CELL_BORDER)]
+    cells = [cell.partition(": ") for cell in row.split(CELL_BORDER)]
     with_figures = [(name, numbers(value)) for name, colon, value in cells if colon and numbers(value)]
     asked = {name for name, _ in with_figures if _words(name) and _words(name) <= words}
     holding = {name for name, held in with_figures if held & figures}
