@@ -123,6 +123,25 @@ def check_models(home: Home, settings: Settings) -> Iterator[Finding]:
         yield _check_model("embedder", settings.embedder.model, home, settings.models)
     if settings.engine.kind == "local":
         yield _check_model("generator", settings.engine.base_model, home, settings.models)
+    if settings.engine.kind == "sglang":
+        yield check_server(settings, home)
+
+
+def check_server(settings: Settings, home: Home) -> Finding:
+    """Ask the server that generates what it is and what it lacks."""
+    from assistant.engine.sglang import open_sglang
+
+    name, engine = "engine", open_sglang(settings, home)
+    try:
+        told, problems = engine.server(), engine.problems()
+    except DeskmateError as error:
+        return _failed(name, error)
+    finally:
+        engine.close()
+    text = "; ".join((f"{told.name} {told.version}".strip() + f" at {settings.engine.url}", *told.lacks))
+    if problems:
+        return Finding(name=name, state="fail", text=problems[0], command="deskmate engine status")
+    return Finding(name=name, state="warn" if told.lacks else "ok", text=text)
 
 
 def _check_model(kind: ModelKind, name: str, home: Home, settings: ModelsSettings) -> Finding:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from assistant.core.errors import ResourceError
+from assistant.core.errors import EngineError, ResourceError
 from assistant.core.home import Home
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
@@ -37,7 +38,10 @@ def _local(settings: Settings, home: Home) -> Engine:
 def _sglang(settings: Settings, home: Home) -> Engine:
     from assistant.engine.sglang import open_sglang
 
-    return open_sglang(settings, home)
+    engine = open_sglang(settings, home)
+    with contextlib.suppress(EngineError):  # where it does not run yet, this is told once it does
+        engine.server()
+    return engine
 
 
 def _scripted(settings: Settings, home: Home) -> Engine:

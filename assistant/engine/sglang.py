@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 from prometheus_client import Metric
@@ -27,6 +27,7 @@ from assistant.engine.adapters import check_adapter
 from assistant.engine.canary import CanaryCounts
 from assistant.engine.figures import canary_family, gauge, renamed
 from assistant.engine.protocol import Completion, GenerationRequest, Offer, StreamEnd, TextDelta
+from assistant.engine.server_kinds import ServerKind, recognise
 from assistant.engine.sglang_adapters import SglangAdapters
 from assistant.engine.sglang_home import ADMIN_KEY, API_KEY, Keys, SglangHome, find_keys
 from assistant.engine.sglang_http import ATTEMPTS, SglangHttp, check, pause, reason_of
@@ -36,7 +37,6 @@ from assistant.engine.streams import ClosingStream
 from assistant.models.folders import resolve_model
 
 TESTED_VERSION = SGLANG.partition("==")[2]
-_SERVER_INFO_SECONDS = 30.0
 _LOG = logging.getLogger(__name__)
 _CHAT = "/v1/chat/completions"
 _LATIN_CHARACTERS_A_TOKEN = 3.5
@@ -91,11 +91,17 @@ class SglangEngine:
         self._base = base
         self._reads_tools = bool(own.tool_call_parser)
         self._canaries = CanaryCounts()
-        self._numerics: str | None = None
+        self._server: ServerKind | None = None
         keys = Keys(user=environment.get(API_KEY, ""), admin=environment.get(ADMIN_KEY, ""))
         self._http = SglangHttp(url or settings.url, keys, settings, own, self._on_trouble)
         self._adapters = SglangAdapters(
-            self._http, own.loaded_adapters, self._check_files, self._check_canary, own.answer_seconds
+            self._http,
+            self.server,
+            settings.base_model,
+            own.loaded_adapters,
+            self._check_files,
+            self._check_canary,
+            own.answer_seconds,
         )
         self._places = threading.BoundedSemaphore(settings.batch_size + settings.queue_limit)
         self._counts: OrderedDict[str, int] = OrderedDict()
@@ -181,18 +187,28 @@ class SglangEngine:
 
     def numerics(self) -> str:
         """Return ``sglang/VERSION/DEVICE/FORMAT``, as the server tells it."""
-        if self._numerics is None:
-            told = self._ask_server()
-            version, device, dtype = (str(told.get(key, "")) for key in ("version", "device", "dtype"))
-            if version and version != TESTED_VERSION:
-                _LOG.warning(
-                    "the engine is SGLang %s, tested is %s: run deskmate release parity",
-                    version,
-                    TESTED_VERSION,
-                )
-            dtype = dtype if dtype not in {"", "auto"} else self._own.dtype
-            self._numerics = f"sglang/{version or 'unknown'}/{device or self._own.device}/{dtype}"
-        return self._numerics
+        told = self.server()
+        dtype = told.dtype if told.dtype not in {"", "auto"} else self._own.dtype
+        return f"{told.name}/{told.version or 'unknown'}/{told.device or self._own.device}/{dtype}"
+
+    def server(self) -> ServerKind:
+        """Return what the server is; what it lacks is logged when it is asked for the first time.
+
+        Raises:
+            EngineUnavailable: it cannot be reached.
+        """
+        if (known := self._server) is not None:
+            return known
+        self._server = told = recognise(self._http.look)
+        if told.name == "sglang" and told.version != TESTED_VERSION:
+            _LOG.warning(
+                "the engine is SGLang %s, tested is %s: run deskmate release parity",
+                told.version,
+                TESTED_VERSION,
+            )
+        elif told.name != "sglang":
+            _LOG.warning("the engine at %s is not SGLang: %s", self._http.url, "; ".join(told.lacks))
+        return told
 
     def metrics(self) -> list[Metric]:
         """Return the server's figures under our names, those of the breaker and how canaries ended."""
@@ -242,17 +258,7 @@ class SglangEngine:
 
     def _on_trouble(self) -> None:
         self._adapters.forget()
-        self._numerics = None
-
-    def _ask_server(self) -> dict[str, Any]:
-        """Return what the server says of itself; nothing where it has no route for that."""
-        try:
-            told = self._http.look("/server_info", _SERVER_INFO_SECONDS).json()
-        except EngineUnavailable:
-            raise
-        except (EngineError, ValueError):
-            return {}
-        return told if isinstance(told, dict) else {}
+        self._server = None
 
     def _check_files(self, folder: Path) -> None:
         """Refuse an adapter that the server could not serve, before it is asked.
@@ -299,7 +305,7 @@ class SglangEngine:
     def _check_canary(self, name: str, folder: Path, model: str) -> None:
         if not folder.is_dir():
             return  # the server sees a disk that this process does not
-        base = model.rpartition(":")[0]
+        base = self._adapters.model(None)
 
         def complete(requests: Sequence[GenerationRequest]) -> list[Completion]:
             return [self._complete_as(request, model if request.adapter else base) for request in requests]

@@ -17,10 +17,13 @@ from typing import Any
 import httpx
 
 from assistant.core.errors import EngineBusy, EngineError, InputError, ModelError, NotFoundError
+from assistant.engine.server_kinds import SGLANG, ServerKind
 from assistant.engine.sglang_http import SglangHttp, check
 from assistant.engine.sglang_wire import error_of
 
 _ROOM_SECONDS = 30.0
+# of a load: refused; of an unload: it holds none of that name
+_REFUSED = {httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND}
 
 Check = Callable[[Path], None]
 Canary = Callable[[str, Path, str], object]
@@ -31,6 +34,8 @@ class SglangAdapters:
 
     Args:
         http: the connection.
+        kind: tells what the server is, asked anew whenever it may be another one.
+        base_model: that is asked where the server has several.
         limit: adapters that stay loaded.
         check: called with an adapter's folder before it is loaded; raises ``ModelError`` to refuse it.
         canary: called with name, folder and model after each load; raises ``ModelError`` to block it.
@@ -38,9 +43,19 @@ class SglangAdapters:
     """
 
     def __init__(
-        self, http: SglangHttp, limit: int, check: Check, canary: Canary, drain_seconds: float
+        self,
+        http: SglangHttp,
+        kind: Callable[[], ServerKind],
+        base_model: str,
+        limit: int,
+        check: Check,
+        canary: Canary,
+        drain_seconds: float,
     ) -> None:
         self._http = http
+        self._ask_kind = kind
+        self._kind = SGLANG
+        self._base_model = base_model
         self._limit = limit
         self._check = check
         self._canary = canary
@@ -124,7 +139,7 @@ class SglangAdapters:
                     raise ModelError(self._blocked[adapter])
                 if adapter is not None:
                     self._make_present(adapter)
-        return self._served if adapter is None else f"{self._served}:{adapter}"
+        return self._kind.model(self._served, adapter)
 
     @contextmanager
     def use(self, adapter: str | None) -> Generator[str, None, None]:
@@ -155,11 +170,11 @@ class SglangAdapters:
             self._running[name] = self._running.get(name, 0) + 1
             if name in self._wanted:
                 self._wanted.move_to_end(name)
-            return f"{self._served}:{name}" if name else self._served
+            return self._kind.model(self._served, adapter)
 
     def _make_present(self, name: str) -> None:
         if name in self._held:
-            if self._wanted.get(name, self._held[name]) != self._held[name]:
+            if self._held[name] and self._wanted.get(name, self._held[name]) != self._held[name]:
                 raise ModelError(f"adapter name {name!r} stands for {self._held[name]} already")
             return
         if name not in self._wanted:
@@ -169,17 +184,23 @@ class SglangAdapters:
                 raise NotFoundError(f"adapter {name!r} is not loaded; loaded: {known}")
             return
         self._check(Path(self._wanted[name]))  # its files may have been deleted since: then it is revoked
+        kind = self._kind
+        if not kind.load:
+            raise ModelError(
+                f"{self._http.url} has no route that loads adapters, and holds none named {name!r}: start it "
+                "with that adapter, or take SGLang"
+            )
         self._make_room()
         body = {"lora_name": name, "lora_path": self._wanted[name]}
-        response = self._http.send("POST", "/load_lora_adapter", body, as_admin=True)
-        if response.status_code == httpx.codes.BAD_REQUEST:
+        response = self._http.send("POST", kind.load, body, as_admin=True)
+        if response.status_code in _REFUSED:
             self._refresh()  # another process may have loaded it since the server was asked
             if self._held.pop(name, "") != self._wanted[name]:
                 raise ModelError(f"adapter {self._wanted[name]}: {error_of(response).message}")
         else:
             check(response)
         try:
-            self._canary(name, Path(self._wanted[name]), f"{self._served}:{name}")
+            self._canary(name, Path(self._wanted[name]), kind.model(self._served, name))
         except ModelError as error:
             self._blocked[name] = str(error)
             self._send_unload(name)  # without draining: the request that waits for it may be the caller's own
@@ -213,8 +234,10 @@ class SglangAdapters:
         self._send_unload(name)
 
     def _send_unload(self, name: str) -> None:
-        response = self._http.send("POST", "/unload_lora_adapter", {"lora_name": name}, as_admin=True)
-        if response.status_code != httpx.codes.BAD_REQUEST:  # 400: it holds none of that name
+        if not (route := self._kind.unload):
+            return
+        response = self._http.send("POST", route, {"lora_name": name}, as_admin=True)
+        if response.status_code not in _REFUSED:
             check(response)
 
     def _refresh_if_needed(self) -> None:
@@ -224,12 +247,16 @@ class SglangAdapters:
     def _refresh(self) -> None:
         response = self._http.send("GET", "/v1/models")
         check(response)
+        kind = self._ask_kind()
         try:
             cards: list[dict[str, Any]] = response.json()["data"]
             bases = [card["id"] for card in cards if not card.get("parent")]
             adapters = {card["id"]: card.get("root") or "" for card in cards if card.get("parent")}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"{self._http.url} does not list its models as SGLang does") from error
+            raise EngineError(f"{self._http.url} does not list its models as OpenAI does") from error
         if not bases:
             raise EngineError(f"{self._http.url} serves no base model")
-        self._served, self._held, self._is_known = bases[0], adapters, True
+        served = self._base_model if self._base_model in bases else bases[0]
+        if kind.name == "other":
+            adapters |= {name: "" for name in bases if name != served}
+        self._kind, self._served, self._held, self._is_known = kind, served, adapters, True

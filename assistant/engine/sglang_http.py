@@ -108,6 +108,8 @@ class SglangHttp:
             return "the engine is closed"
         try:
             response = self._client.get("/health", timeout=_HEALTH_SECONDS)
+            if response.status_code == httpx.codes.NOT_FOUND:  # no SGLang
+                response = self._client.get("/v1/models", timeout=_HEALTH_SECONDS)
         except httpx.HTTPError as error:
             return f"no engine answers at {self.url}: {reason_of(error)}"
         if response.status_code != httpx.codes.OK:

@@ -5,6 +5,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,35 @@ def test_fakes_need_no_models() -> None:
     result, found = doctor("engine.kind=scripted", "embedder.model=hashing")
     assert result.exit_code == 0
     assert not {"generator", "embedder"} & set(found)
+
+
+class OpenAIAlike(BaseHTTPRequestHandler):
+    """Lists a model and knows no other route."""
+
+    def do_GET(self) -> None:
+        is_known = self.path == "/v1/models"
+        self.send_response(200 if is_known else 404)
+        self.end_headers()
+        self.wfile.write(b'{"data": [{"id": "base"}]}' if is_known else b"{}")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_engine_behind_a_url_is_asked_what_it_is() -> None:
+    flags = ("engine.kind=sglang", "embedder.model=hashing")
+    result, found = doctor(*flags, "engine.url=http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "no engine answers at http://127.0.0.1:1" in found["engine"]["text"]
+    with HTTPServer(("127.0.0.1", 0), OpenAIAlike) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        result, found = doctor(*flags, f"engine.url=http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+    assert result.exit_code == 0
+    assert found["engine"]["state"] == "warn"
+    assert "adapters cannot be loaded" in found["engine"]["text"]
 
 
 def test_a_person_reads_the_same(home: Path) -> None:

@@ -119,7 +119,8 @@ class FakeSglang(ThreadingHTTPServer):
         self.nonsense: str | None = None
         self.renamed: dict[str, str] = {}
         self.unloads: list[str] = []
-        self.version: str | None = "0.5.23"
+        self.kind = "sglang"  # or vllm, or other: OpenAI's routes only
+        self.version = "0.5.23"
         self.page = ""
         self.running = 0
         self.most_running = 0
@@ -147,26 +148,33 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Bearer {key}"
 
     def do_GET(self) -> None:
-        if self.path == "/health":
+        kind = self.server.kind
+        if self.path == "/health" and kind != "other":
             self.reply({}, self.server.status)
         elif self.path == "/metrics":
             self.reply(self.server.page, as_json=False)
         elif not self.has_key(USER_KEY):
             self.reply({"error": "Unauthorized"}, 401)
-        elif self.path == "/server_info" and self.server.version:
+        elif self.path == "/server_info" and kind == "sglang":
             self.reply({"version": self.server.version, "device": "cpu", "dtype": "float32"})
+        elif self.path == "/version" and kind == "vllm":
+            self.reply({"version": "0.11.0"})
         elif self.path != "/v1/models":
             self.reply({"detail": "Not Found"}, 404)
         else:
             cards = [{"id": "base", "root": "/models/base", "parent": None}]
             cards += [{"id": n, "root": p, "parent": "base"} for n, p in self.server.adapters.items()]
+            if kind == "other":
+                cards = [{"id": card["id"]} for card in cards]
             self.reply({"object": "list", "data": cards})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/load_lora_adapter":
+        routes = {"sglang": "", "vllm": "/v1"}
+        prefix = routes.get(self.server.kind, "/none")
+        if self.path == f"{prefix}/load_lora_adapter":
             self.load(body)
-        elif self.path == "/unload_lora_adapter":
+        elif self.path == f"{prefix}/unload_lora_adapter":
             self.unload(body)
         elif not self.has_key(USER_KEY):
             self.reply({"error": "Unauthorized"}, 401)
@@ -197,6 +205,8 @@ class Handler(BaseHTTPRequestHandler):
     def chat(self, body: dict[str, Any]) -> None:
         server = self.server
         adapter = body["model"].partition(":")[2]
+        if server.kind != "sglang" and body["model"] != "base":
+            adapter = body["model"]
         if adapter and adapter not in server.adapters:
             self.reply({"message": f"Got LoRA adapter that has never been loaded: {adapter}"}, 400)
             return
@@ -218,7 +228,8 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.running += 1
             server.most_running = max(server.most_running, server.running)
-        words = [server.renamed.get(body["model"], body["model"]), "|", question, "\u2028", "阀门🙂"]
+        model = f"base:{adapter}" if adapter else body["model"]
+        words = [server.renamed.get(model, model), "|", question, "\u2028", "阀门🙂"]
         usage = {"prompt_tokens": 9, "completion_tokens": len(words), "total_tokens": 99}
         try:
             if body.get("stream"):

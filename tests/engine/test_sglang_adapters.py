@@ -247,8 +247,8 @@ def test_another_version_is_told_and_its_texts_are_kept_apart(
     connect().load_adapter("pumps", str(folders["pumps"]))
     assert "SGLang 0.6.0, tested is 0.5.23" in caplog.text
     assert set(texts(folders["pumps"])) == {KEY, "sglang/0.6.0/cpu/float32"}
-    server.version = None  # not SGLang at all
-    assert connect().numerics() == "sglang/unknown/cpu/float32"
+    server.kind = "other"
+    assert connect().numerics() == "other/unknown/cpu/float32"
 
 
 def test_an_adapter_proves_itself_again_when_asked(
