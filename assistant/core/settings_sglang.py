@@ -24,6 +24,8 @@ class SglangSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         adapter_slots: adapters in one batch; the base model takes one slot more.
         loaded_adapters: adapters that stay loaded; the least recently used one goes first.
         max_lora_rank: largest rank of an adapter.
+        replicas: URLs of the servers where ``[engine] url`` is a router before them: adapters are loaded into
+            each, because the router hands a load to one of them only.
         tensor_parallel: GPUs that share one copy of the weights.
         start_seconds: longest wait until it is healthy.
         stop_seconds: longest wait for a clean end.
@@ -46,6 +48,7 @@ class SglangSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     adapter_slots: Count = 3
     loaded_adapters: Count = 8
     max_lora_rank: Count = 16
+    replicas: tuple[str, ...] = ()
     tensor_parallel: Count = 1
     start_seconds: Seconds = 600.0
     stop_seconds: Seconds = 30.0

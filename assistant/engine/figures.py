@@ -11,6 +11,7 @@ from assistant.engine.canary import Outcome
 
 PREFIX = "deskmate_engine_"
 MODEL = "gen_ai_request_model"
+SERVER = "server_address"
 # what SGLang says → what it is called here; its labels name the base model only
 _SCRAPED: dict[str, str] = {
     "sglang:num_running_reqs": "requests_running",
@@ -47,29 +48,37 @@ def canary_family(counts: Mapping[tuple[str, Outcome], int]) -> Metric:
     return family
 
 
-def renamed(page: str) -> list[Metric]:
-    """Return the families of an SGLang server's ``/metrics`` page that are shown on, under our names.
+def renamed(pages: Mapping[str, str]) -> list[Metric]:
+    """Return the families of SGLang servers' ``/metrics`` pages that are shown on, under our names.
 
     Samples that differ only in what is left out, such as ranks, become one: gauges their largest, others
     their sum.
 
+    Args:
+        pages: URL of the server, empty where there is only one → its page.
+
     Raises:
-        ValueError: the page is not of Prometheus' text format.
+        ValueError: a page is not of Prometheus' text format.
     """
-    found: list[Metric] = []
-    for family in text_string_to_metric_families(page):
-        name = _SCRAPED.get(family.name)
-        if name is not None:
-            found.append(_renamed(family, PREFIX + name))
-    return found
+    found: dict[str, Metric] = {}
+    for url, page in pages.items():
+        for family in text_string_to_metric_families(page):
+            name = _SCRAPED.get(family.name)
+            if name is not None:
+                ours = _renamed(family, PREFIX + name, {SERVER: url} if url else {})
+                if name in found:
+                    found[name].samples += ours.samples
+                else:
+                    found[name] = ours
+    return list(found.values())
 
 
-def _renamed(family: Metric, name: str) -> Metric:
+def _renamed(family: Metric, name: str, added: Mapping[str, str]) -> Metric:
     ours = Metric(name, family.documentation or name, family.type)
     merged: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for sample in family.samples:
         labels = {new: sample.labels[old] for old, new in _KEPT_LABELS.items() if old in sample.labels}
-        key = (name + sample.name.removeprefix(family.name), tuple(sorted(labels.items())))
+        key = (name + sample.name.removeprefix(family.name), tuple(sorted({**labels, **added}.items())))
         before = merged.get(key)
         if before is None:
             merged[key] = sample.value

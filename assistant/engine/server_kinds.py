@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import httpx
@@ -68,25 +68,32 @@ OTHER = ServerKind(
 )
 
 
-def recognise(look: Look) -> ServerKind:
+def recognise(look: Look, urls: Sequence[str] = ("",)) -> ServerKind:
     """Ask a server what it is.
 
     Args:
         look: gets a path within so many seconds, and raises unless the reply is 200.
+        urls: of servers of one kind; the first that answers is asked.
 
     Raises:
-        EngineUnavailable: it cannot be reached.
+        EngineUnavailable: none can be reached.
     """
-    told = _told(look, "/server_info")
+    trouble = EngineUnavailable("no engine is named")
+    for url in urls:
+        try:
+            return _recognise(look, url)
+        except EngineUnavailable as error:
+            trouble = error
+    raise trouble
+
+
+def _recognise(look: Look, url: str) -> ServerKind:
+    told = _told(look, f"{url}/server_info")
     if "version" in told:
         texts = {key: str(told.get(key) or "") for key in ("version", "device", "dtype")}
-        return _with(SGLANG, **texts)
-    told = _told(look, "/version")
-    return _with(VLLM, version=str(told["version"])) if "version" in told else OTHER
-
-
-def _with(kind: ServerKind, **texts: str) -> ServerKind:
-    return msgspec.structs.replace(kind, **texts)
+        return msgspec.structs.replace(SGLANG, **texts)
+    told = _told(look, f"{url}/version")
+    return msgspec.structs.replace(VLLM, version=str(told["version"])) if "version" in told else OTHER
 
 
 def _told(look: Look, path: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from assistant.engine.sglang_adapters import SglangAdapters
 from assistant.engine.sglang_home import ADMIN_KEY, API_KEY, Keys, SglangHome, find_keys
 from assistant.engine.sglang_http import ATTEMPTS, SglangHttp, check, pause, reason_of
 from assistant.engine.sglang_install import SGLANG
+from assistant.engine.sglang_servers import SglangServers
 from assistant.engine.sglang_wire import UnknownAdapter, read_completion, read_stream, request_body
 from assistant.engine.streams import ClosingStream
 from assistant.models.folders import resolve_model
@@ -89,15 +90,14 @@ class SglangEngine:
         self._settings = settings
         self._own = own
         self._base = base
+        self._urls = own.replicas or ("",)
         self._reads_tools = bool(own.tool_call_parser)
         self._canaries = CanaryCounts()
         self._server: ServerKind | None = None
         keys = Keys(user=environment.get(API_KEY, ""), admin=environment.get(ADMIN_KEY, ""))
         self._http = SglangHttp(url or settings.url, keys, settings, own, self._on_trouble)
         self._adapters = SglangAdapters(
-            self._http,
-            self.server,
-            settings.base_model,
+            SglangServers(self._http, self.server, settings.base_model, self._urls),
             own.loaded_adapters,
             self._check_files,
             self._check_canary,
@@ -199,7 +199,7 @@ class SglangEngine:
         """
         if (known := self._server) is not None:
             return known
-        self._server = told = recognise(self._http.look)
+        self._server = told = recognise(self._http.look, self._urls)
         if told.name == "sglang" and told.version != TESTED_VERSION:
             _LOG.warning(
                 "the engine is SGLang %s, tested is %s: run deskmate release parity",
@@ -212,12 +212,17 @@ class SglangEngine:
 
     def metrics(self) -> list[Metric]:
         """Return the server's figures under our names, those of the breaker and how canaries ended."""
-        is_up, families = 0, list[Metric]()
-        with contextlib.suppress(EngineError, ValueError):
-            response = self._http.look("/metrics")
-            is_up, families = 1, renamed(response.text)
+        up, pages = {self.base_model: 0.0}, {}
+        for url in self._urls:
+            with contextlib.suppress(EngineError):
+                pages[url] = self._http.look(f"{url}/metrics").text
+                up[self.base_model] += 1
+        try:
+            families = renamed(pages)
+        except ValueError:
+            up, families = {self.base_model: 0.0}, []
         return [
-            gauge("up", "Whether the server could be scraped.", {self.base_model: is_up}),
+            gauge("up", "Servers that could be scraped.", up),
             canary_family(self._canaries.counts()),
             *families,
         ]
@@ -288,8 +293,8 @@ class SglangEngine:
         with self._adapters.use(request.adapter) as model:
             return self._known(request.adapter, partial(self._complete_as, request, model))
 
-    def _complete_as(self, request: GenerationRequest, model: str) -> Completion:
-        response = self._http.send("POST", _CHAT, request_body(request, model, stream=False))
+    def _complete_as(self, request: GenerationRequest, model: str, url: str = "") -> Completion:
+        response = self._http.send("POST", url + _CHAT, request_body(request, model, stream=False))
         check(response)
         return read_completion(response.content)
 
@@ -302,13 +307,14 @@ class SglangEngine:
             self._adapters.model(adapter)
             return ask()
 
-    def _check_canary(self, name: str, folder: Path, model: str) -> None:
+    def _check_canary(self, name: str, folder: Path, model: str, url: str) -> None:
         if not folder.is_dir():
             return  # the server sees a disk that this process does not
         base = self._adapters.model(None)
 
         def complete(requests: Sequence[GenerationRequest]) -> list[Completion]:
-            return [self._complete_as(request, model if request.adapter else base) for request in requests]
+            models = [model if request.adapter else base for request in requests]
+            return [self._complete_as(*pair, url) for pair in zip(requests, models, strict=True)]
 
         self._canaries.ask(name, folder, self.numerics(), complete)
 

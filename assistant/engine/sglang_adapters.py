@@ -12,50 +12,32 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from assistant.core.errors import EngineBusy, EngineError, InputError, ModelError, NotFoundError
-from assistant.engine.server_kinds import SGLANG, ServerKind
-from assistant.engine.sglang_http import SglangHttp, check
-from assistant.engine.sglang_wire import error_of
+from assistant.engine.sglang_servers import SglangServers
 
 _ROOM_SECONDS = 30.0
-# of a load: refused; of an unload: it holds none of that name
-_REFUSED = {httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND}
 
 Check = Callable[[Path], None]
-Canary = Callable[[str, Path, str], object]
+Canary = Callable[[str, Path, str, str], object]
 
 
 class SglangAdapters:
-    """The adapters of one server. Safe to use from several threads.
+    """The adapters of one server or of all behind a router. Safe to use from several threads.
 
     Args:
-        http: the connection.
-        kind: tells what the server is, asked anew whenever it may be another one.
-        base_model: that is asked where the server has several.
+        servers: that hold them.
         limit: adapters that stay loaded.
         check: called with an adapter's folder before it is loaded; raises ``ModelError`` to refuse it.
-        canary: called with name, folder and model after each load; raises ``ModelError`` to block it.
+        canary: called with name, folder, model and URL of a server after each load; raises ``ModelError``
+            to block it.
         drain_seconds: longest wait for running requests before an unload.
     """
 
     def __init__(
-        self,
-        http: SglangHttp,
-        kind: Callable[[], ServerKind],
-        base_model: str,
-        limit: int,
-        check: Check,
-        canary: Canary,
-        drain_seconds: float,
+        self, servers: SglangServers, limit: int, check: Check, canary: Canary, drain_seconds: float
     ) -> None:
-        self._http = http
-        self._ask_kind = kind
-        self._kind = SGLANG
-        self._base_model = base_model
+        self._servers = servers
         self._limit = limit
         self._check = check
         self._canary = canary
@@ -139,7 +121,7 @@ class SglangAdapters:
                     raise ModelError(self._blocked[adapter])
                 if adapter is not None:
                     self._make_present(adapter)
-        return self._kind.model(self._served, adapter)
+        return self._servers.kind.model(self._served, adapter)
 
     @contextmanager
     def use(self, adapter: str | None) -> Generator[str, None, None]:
@@ -170,7 +152,7 @@ class SglangAdapters:
             self._running[name] = self._running.get(name, 0) + 1
             if name in self._wanted:
                 self._wanted.move_to_end(name)
-            return self._kind.model(self._served, adapter)
+            return self._servers.kind.model(self._served, adapter)
 
     def _make_present(self, name: str) -> None:
         if name in self._held:
@@ -184,26 +166,17 @@ class SglangAdapters:
                 raise NotFoundError(f"adapter {name!r} is not loaded; loaded: {known}")
             return
         self._check(Path(self._wanted[name]))  # its files may have been deleted since: then it is revoked
-        kind = self._kind
-        if not kind.load:
-            raise ModelError(
-                f"{self._http.url} has no route that loads adapters, and holds none named {name!r}: start it "
-                "with that adapter, or take SGLang"
-            )
         self._make_room()
-        body = {"lora_name": name, "lora_path": self._wanted[name]}
-        response = self._http.send("POST", kind.load, body, as_admin=True)
-        if response.status_code in _REFUSED:
-            self._refresh()  # another process may have loaded it since the server was asked
-            if self._held.pop(name, "") != self._wanted[name]:
-                raise ModelError(f"adapter {self._wanted[name]}: {error_of(response).message}")
-        else:
-            check(response)
+        self._servers.load(name, self._wanted[name])
         try:
-            self._canary(name, Path(self._wanted[name]), kind.model(self._served, name))
+            model = self._servers.kind.model(self._served, name)
+            for url in self._servers.live:
+                self._canary(name, Path(self._wanted[name]), model, url)
         except ModelError as error:
             self._blocked[name] = str(error)
-            self._send_unload(name)  # without draining: the request that waits for it may be the caller's own
+            self._servers.unload(
+                name
+            )  # without draining: the request that waits for it may be the caller's own
             raise
         self._held[name] = self._wanted[name]
 
@@ -231,32 +204,12 @@ class SglangAdapters:
         if not is_idle:
             self.forget()
             raise EngineError(f"adapter {name!r} still answers after {self._drain_seconds:.0f} s")
-        self._send_unload(name)
-
-    def _send_unload(self, name: str) -> None:
-        if not (route := self._kind.unload):
-            return
-        response = self._http.send("POST", route, {"lora_name": name}, as_admin=True)
-        if response.status_code not in _REFUSED:
-            check(response)
+        self._servers.unload(name)
 
     def _refresh_if_needed(self) -> None:
         if not self._is_known:
             self._refresh()
 
     def _refresh(self) -> None:
-        response = self._http.send("GET", "/v1/models")
-        check(response)
-        kind = self._ask_kind()
-        try:
-            cards: list[dict[str, Any]] = response.json()["data"]
-            bases = [card["id"] for card in cards if not card.get("parent")]
-            adapters = {card["id"]: card.get("root") or "" for card in cards if card.get("parent")}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"{self._http.url} does not list its models as OpenAI does") from error
-        if not bases:
-            raise EngineError(f"{self._http.url} serves no base model")
-        served = self._base_model if self._base_model in bases else bases[0]
-        if kind.name == "other":
-            adapters |= {name: "" for name in bases if name != served}
-        self._kind, self._served, self._held, self._is_known = kind, served, adapters, True
+        holding = self._servers.ask()
+        self._served, self._held, self._is_known = holding.served, holding.adapters, True

@@ -98,7 +98,8 @@ class SglangHttp:
         try:
             response = self._client.get(path, timeout=seconds)
         except httpx.HTTPError as error:
-            raise EngineUnavailable(f"no engine answers at {self.url}: {reason_of(error)}") from error
+            where = path if "://" in path else self.url
+            raise EngineUnavailable(f"no engine answers at {where}: {reason_of(error)}") from error
         check(response)
         return response
 

@@ -269,14 +269,26 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[FakeSglang]:
-    fake = FakeSglang()
-    thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield fake
-    fake.shutdown()
-    thread.join()
-    fake.server_close()
+def start_server() -> Iterator[Callable[[], FakeSglang]]:
+    started: list[tuple[FakeSglang, threading.Thread]] = []
+
+    def start() -> FakeSglang:
+        fake = FakeSglang()
+        thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        started.append((fake, thread))
+        return fake
+
+    yield start
+    for fake, thread in started:
+        fake.shutdown()
+        thread.join()
+        fake.server_close()
+
+
+@pytest.fixture
+def server(start_server: Callable[[], FakeSglang]) -> FakeSglang:
+    return start_server()
 
 
 Connect = Callable[..., SglangEngine]

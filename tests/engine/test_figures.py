@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parent / "data" / "sglang_metrics.txt").read_text("utf-8"
 
 
 def test_a_recorded_page_is_shown_on_under_our_names() -> None:
-    families = {family.name: family for family in renamed(PAGE)}
+    families = {family.name: family for family in renamed({"": PAGE})}
     assert set(families) >= {
         f"deskmate_engine_{name}"
         for name in (
@@ -55,7 +55,7 @@ def test_ranks_become_one() -> None:
             'sglang:of_no_interest{model_name="m"} 1',
         ]
     )
-    found = {family.name: [sample.value for sample in family.samples] for family in renamed(page)}
+    found = {family.name: [sample.value for sample in family.samples] for family in renamed({"": page})}
     assert found == {"deskmate_engine_kv_cache_used_ratio": [0.5], "deskmate_engine_input_tokens": [7.0]}
 
 
