@@ -107,6 +107,23 @@ class CodeIndex:
         """Return the question's codes that the collection holds and that say where to look."""
         return [code for code in self._candidates(question) if code in self._telling and self._holds(code)]
 
+    def beside(self, code: str, lines: Iterable[str]) -> set[str]:
+        """Return the telling codes of other families that stand in a line with a code.
+
+        That is the part in the row of a fault, not the fault in the row below.
+
+        Args:
+            code: normalised.
+            lines: of chunks that hold the code.
+        """
+        named = (codes_of(line) for line in lines)
+        together = {other for line in named if code in line for other in line if other in self._telling}
+        return {other for other in together if family_of(other) != family_of(code)}
+
+    def explaining(self, code: str) -> set[int]:
+        """Return the numbers of the chunks that explain a code, normalised."""
+        return {number for number in self.entries[code].defining if number not in self.dead}
+
     def _holds(self, code: str) -> bool:
         entry = self.entries.get(code)
         return entry is not None and any(number not in self.dead for number in entry.chunks)
@@ -160,7 +177,7 @@ class CodeIndex:
 
     def _candidates(self, question: str) -> list[str]:
         text = folded(question)
-        codes = [normalise_code(match.group()) for match in CODE.finditer(text)]
+        codes = codes_of(text)
         # "E 47" is a code only where the collection has it: "step 3" and "top 5" are none
         spaced = [(letters + digits).upper() for letters, digits in SPACED.findall(text)]
         numbers = map(normalise_code, NUMBER.findall(text))
@@ -187,6 +204,11 @@ class CodeIndex:
 def normalise_code(code: str) -> str:
     """Return the form under which spellings of one code are equal."""
     return re.sub(r"[-_ ]", "", folded(code)).upper()
+
+
+def codes_of(text: str) -> list[str]:
+    """Return the codes that stand in a text, normalised."""
+    return [normalise_code(match.group()) for match in CODE.finditer(folded(text))]
 
 
 def find_codes(text: str) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from assistant.core.settings import SearchSettings
 from indexing.opening import OpenSnapshot
 from indexing.queries import CROSSING_WEIGHT, Query
 from indexing.reranking import FEATURES, Lanes, rerank
+from indexing.second_step import second_step, with_second_step
 
 Lane = Sequence[tuple[int, float]]
 # measured: pages of a manual .70 to .74 in the first five, elsewhere level; from .05 on the first thousand
@@ -54,9 +55,15 @@ def rank(
     fused = rerank(lanes, settings.reranker) if is_reranked else fuse(lanes, dense_weight)
     for front, sure_count in _fronts(fused, top_k, is_whole=bool(held)):
         chunks = snapshot.corpus.by_number(front)
-        coded = _coded(held, snapshot.codes.defining(query.text), chunks)
+        defining = snapshot.codes.defining(query.text)
+        coded = _coded(held, defining, chunks)
         scores = spread({number: fused[number] for number in front}, chunks)
-        order = sorted(front, key=lambda number: (-coded.get(number, 0), -scores[number], number))
+        explaining = [chunks[number] for number in coded.keys() & defining]
+        totals = {number: scores[number] + coded.get(number, 0.0) for number in front}
+        order = sorted(front, key=lambda number: (-coded.get(number, 0.0), -scores[number], number))
+        step = second_step(query.text, snapshot.codes, explaining, chunks, fused) if explaining else None
+        if step is not None and step not in coded:
+            order = with_second_step(order, step)
         distinct: dict[str, int] = {}
         for number in order[:sure_count]:
             distinct.setdefault(chunks[number].text, number)
@@ -66,7 +73,7 @@ def rank(
     return tuple(
         Passage(
             rank=place,
-            score=round(scores[number] + coded.get(number, 0), 6),
+            score=round(max(totals[later] for later in best[place - 1 :]), 6),
             chunk=chunks[number],
             dense=closeness[number],
             lexical=lexical.get(number),
