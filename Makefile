@@ -69,15 +69,18 @@ bench-serve: setup ## Deskmate beside raw SGLang, its prefix cache, and SGLang k
 	$(if $(GGUF),$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]")
 	$(if $(GGUF),$(BIN)/python -m assistant.engine.llama_bench --gguf $(GGUF))
 
-# documents to embed, for instance: make bench-index DOCUMENTS=/some/folder; CHUNKS=1000000 takes an hour
+# documents to embed, for instance: make bench-index DOCUMENTS=/some/folder; CHUNKS=1000000 takes an hour;
+# PDF=FILE also sets that file beside unstructured's own reader, which needs unstructured[pdf]
 DOCUMENTS := assistant/samples/files
 CHUNKS := 100000
+PDF :=
 bench-index: setup ## Speed and memory of an index beside their limits: building, searching, removing, swapping
 	$(BIN)/deskmate models prepare
 	$(BIN)/python -m indexing.bench search --chunks $(CHUNKS)
 	$(BIN)/python -m indexing.bench swaps --chunks 10000
 	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype bfloat16
 	$(BIN)/python -m indexing.bench encode --documents $(DOCUMENTS) --dtype float32
+	$(if $(PDF),$(BIN)/python -m indexing.bench pdf --documents $(PDF))
 
 # SOAK=30 watches the memory for so many minutes instead; EMBEDDER=multilingual-e5-small needs prepared models
 SOAK :=

@@ -1,6 +1,7 @@
 """How fast and how large an index is, beside what it stands on.
 
-Run ``python -m indexing.bench search --chunks 100000``, ``… encode --documents FOLDER`` or ``… swaps``.
+Run ``python -m indexing.bench search --chunks 100000``, ``… encode --documents FOLDER``, ``… swaps`` or
+``… pdf --documents FILE``, which sets one PDF beside unstructured's own reader of it.
 
 ``search`` and ``swaps`` use made-up texts (English and Chinese) and vectors, so they need no model. Limits
 stand beside the figures; on a machine that others use, ratios and processor time are the steadier ones.
@@ -37,6 +38,7 @@ from assistant.store.documents import Documents, NewVersion
 from indexing.bench_texts import TOPICS, Texts
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder, Vectors, load_embedder, passage_text
+from indexing.parsing.pdf_bench import bench_pdf
 from indexing.queries import plain_questions
 from indexing.search import Searcher
 from indexing.snapshots import VECTORS_FILE, current_name, open_current
@@ -343,21 +345,24 @@ def _resident() -> tuple[int, int]:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-    sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["search", "encode", "swaps"])
+    parser.add_argument("what", choices=["search", "encode", "swaps", "pdf"])
     parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--documents", type=Path, help="folder of files, for encode")
+    parser.add_argument("--documents", type=Path, help="folder of files, for encode; a file, for pdf")
+    parser.add_argument("--own", action="store_true", help="for pdf: without unstructured's reader")
     parser.add_argument("--dtype", default="auto", choices=["auto", "bfloat16", "float32"])
     parser.add_argument("--kept", type=Path, help="folder for the made-up collection, for search; is left")
     options = parser.parse_args(arguments)
     prepare_environment()
     if options.what == "encode":
         bench_encode(options.documents, options.dtype)
+    elif options.what == "pdf":
+        for line in bench_pdf(options.documents, _settings().index, has_peer=not options.own):
+            _say(line)
     elif options.what == "swaps":
         sys.exit(bool(bench_swaps(options.chunks)))
     else:

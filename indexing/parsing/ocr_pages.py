@@ -13,7 +13,8 @@ import msgspec
 from assistant.core.settings import IndexSettings
 from indexing.parsing.ocr import OcrFailed, Recognizer, likely_languages
 from indexing.parsing.ocr_hocr import OcrLine, Reading
-from indexing.parsing.pdf_page import Frame, Line, Page
+from indexing.parsing.pdf_page import Frame, Page
+from indexing.parsing.pdf_text import Line
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,9 +11,10 @@ from assistant.core.confidence import mean_confidence
 from indexing.parsing.pdf_boxes import box_of_lines, shown_box
 from indexing.parsing.pdf_furniture import body_size, contents_places, drop_running_lines
 from indexing.parsing.pdf_headings import Heading, OutlineEntry, find_headings
-from indexing.parsing.pdf_page import Line, Page
+from indexing.parsing.pdf_page import Page
 from indexing.parsing.pdf_paragraphs import Block, Joiner
 from indexing.parsing.pdf_tables import PageTable, find_tables
+from indexing.parsing.pdf_text import Line
 from indexing.parsing.tables import Grid, grid_html
 from indexing.parsing.text_joining import spaces_scripts
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from assistant.core.boxes import Box, unite
-from indexing.parsing.pdf_page import Frame, Line, Page
+from indexing.parsing.pdf_page import Frame, Page
+from indexing.parsing.pdf_text import Line
 
 
 def box_of_lines(page: Page, lines: Iterable[Line]) -> Box | None:

@@ -6,7 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from indexing.parsing.pdf_page import Line, Page
+from indexing.parsing.pdf_page import Page
+from indexing.parsing.pdf_text import Line
 
 # Share of the page's height, from either border, in which a running head or foot may stand.
 _BAND = 0.12

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from indexing.parsing.pdf_page import Line, Page
+from indexing.parsing.pdf_page import Page
+from indexing.parsing.pdf_text import Line
 from indexing.parsing.text_joining import join_lines
 
 _NUMBER = r"(?:(?:chapter|section|appendix|part)\s+)?(?:[A-Z]|\d{1,3})(?:\.\d{1,3}){0,5}\.?"
@@ -112,13 +113,14 @@ def _match_outline(
     return found
 
 
-def _normal(text: str) -> str:
-    return _NOISE.sub("", text).casefold()
+def normal_titles(title: str) -> set[str]:
+    """Return a title's letters and digits, with its number and without."""
+    return {_NOISE.sub("", text).casefold() for text in (title, _LABEL.sub("", title, count=1))} - {""}
 
 
 def _find_title(page: Page, taken: set[int], title: str, used: set[tuple[int, int]]) -> tuple[int, ...]:
     """Return the places of the lines that spell the title, with or without its number."""
-    wanted = {_normal(title), _normal(_LABEL.sub("", title, count=1))} - {""}
+    wanted = normal_titles(title)
     best: tuple[int, ...] = ()
     best_size = 0.0
     for start in range(len(page.lines)):
@@ -127,7 +129,7 @@ def _find_title(page: Page, taken: set[int], title: str, used: set[tuple[int, in
             if end in taken or (page.number, end) in used:
                 break
             spelled = join_lines(spelled, page.lines[end].text)
-            if {_normal(spelled), _normal(_LABEL.sub("", spelled, count=1))} & wanted:
+            if normal_titles(spelled) & wanted:
                 if page.lines[start].size > best_size:
                     best, best_size = tuple(range(start, end + 1)), page.lines[start].size
                 break

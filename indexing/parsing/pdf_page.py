@@ -3,77 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import re
-import unicodedata
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
-_BOLD_NAME = re.compile(r"bold|black|heavy|semibold|demi|(?:^|[-,])b(?:d|x)?$", re.I)
-_MONO_NAME = re.compile(r"mono|courier|consol|menlo|typewriter|cmtt|lmtt|txtt", re.I)
-_FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18
-_BOLD_WEIGHT = 600
-_HYPHENS = {0x02, 0xFFFE}
-_LINE_ENDS = {0x0A, 0x0D}
-# Ligatures and Kangxi radicals stand for ordinary characters that people search for.
-_COMPATIBLE = re.compile(r"[ﬀ-ﬆ⺀-⿟]")
-_FONT_NAME_BYTES = 128
-# Stands at the end of a line whose last word goes on in the next.
-SOFT_HYPHEN = "\u00ad"
-LABEL_CHARACTERS = 20
-# A label stands so many times the height of a letter to the left of its text.
-_LABEL_GAP = 2.0
-_HAN_LABEL_GAP = 0.9
-
-
-class Char(msgspec.Struct, frozen=True, gc=False):
-    """One character: its left and right edge and middle height in points, its line's place."""
-
-    text: str
-    x0: float
-    x1: float
-    y: float
-    line: int
-    follows_space: bool
-
-
-class Box(NamedTuple):
-    """Place of one character in the page's text, and its box in points."""
-
-    place: int
-    x0: float
-    x1: float
-    bottom: float
-    top: float
-
-
-class Line(msgspec.Struct, kw_only=True):
-    """One line of text.
-
-    Attributes:
-        text: its text.
-        x0: left edge in points.
-        x1: right edge.
-        bottom: lower edge, from the page's lower border.
-        top: upper edge.
-        size: font size in points.
-        is_bold: all of it is bold.
-        is_mono: all of it is of one pitch, as code is set.
-        page: page number from 1.
-        confidence: of text recognition, from 0 to 1; None where it stands in the file as text.
-    """
-
-    text: str
-    x0: float
-    x1: float
-    bottom: float
-    top: float
-    size: float
-    is_bold: bool
-    is_mono: bool
-    page: int
-    confidence: float | None = None
+from indexing.parsing.pdf_text import Char, Line, TextReader
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +37,7 @@ class Page(msgspec.Struct, kw_only=True):
         width: in points.
         height: in points.
         lines: lines in the order of the page's content.
-        chars: all characters that are no white space, on a page that could hold a table.
+        chars: characters that are no white space, of lines that could stand in a table.
         edges: horizontal and vertical strokes as (x0, y0, x1, y1).
         has_images: pictures stand on it.
         unmapped_count: characters of which the file does not say what they are.
@@ -124,127 +59,64 @@ def read_page(document: Any, number: int) -> Page:
     """Read page ``number`` (from 1) of a PDFium document."""
     page = document[number - 1]
     try:
+        edges, has_images = _read_objects(page)
         text = page.get_textpage()
         try:
-            lines, chars, unmapped_count = _read_lines(text, number)
+            reader = TextReader(text, number, _table_spans(edges))
+            reader.read()
         finally:
             text.close()
-        edges, has_images = _read_objects(page)
         width, height = page.get_size()
         left, bottom, right, top = page.get_bbox()
         frame = Frame(left=left, bottom=bottom, right=right, top=top, degrees=page.get_rotation())
     finally:
         page.close()
-    if not could_hold_table(edges):
-        chars = []  # a page holds thousands, and only tables are filled from them
     return Page(
         number=number,
         width=width,
         height=height,
-        lines=lines,
-        chars=chars,
+        lines=reader.lines,
+        chars=reader.chars,
         edges=edges,
         has_images=has_images,
-        unmapped_count=unmapped_count,
+        unmapped_count=reader.unmapped_count,
         frame=frame,
     )
 
 
 def could_hold_table(edges: list[tuple[float, float, float, float]]) -> bool:
-    """Return whether there are rules for two rows and two columns, and fewer than a drawing has."""
-    across = sum(y1 - y0 <= x1 - x0 for x0, y0, x1, y1 in edges)
-    return across >= _LEAST_ACROSS and len(edges) - across >= _LEAST_UP and len(edges) < MOST_EDGES
-
-
-def _read_lines(text: Any, number: int) -> tuple[list[Line], list[Char], int]:
-    import pypdfium2.raw as pdfium
-
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    lines: list[Line] = []
-    chars: list[Char] = []
-    letters: list[str] = []
-    boxes: list[Box] = []
-    unmapped_count = 0
-
-    def end_line() -> None:
-        if boxes:
-            lines.append(_make_line(text, "".join(letters), boxes, number))
-        letters.clear()
-        boxes.clear()
-
-    for index in range(text.count_chars()):
-        code = pdfium.FPDFText_GetUnicode(text, index)
-        letter = SOFT_HYPHEN if code in _HYPHENS else _letter(code)
-        unmapped_count += not code
-        if code in _LINE_ENDS:
-            end_line()
-        elif not letter or letter.isspace():
-            letters.append(letter)
-        else:
-            pdfium.FPDFText_GetCharBox(text, index, left, right, bottom, top)
-            box = Box(index, left.value, right.value, bottom.value, top.value)
-            if boxes and _is_label_gap("".join(letters), boxes[-1], box):
-                end_line()
-            follows_space = not letters or letters[-1].isspace()
-            chars.append(Char(letter, box.x0, box.x1, (box.bottom + box.top) / 2, len(lines), follows_space))
-            letters.append(letter)
-            boxes.append(box)
-            if letter == SOFT_HYPHEN:  # PDFium joins the lines of a word that it finds hyphenated
-                end_line()
-    end_line()
-    return lines, chars, unmapped_count
-
-
-def _is_label_gap(before: str, last: Box, box: Box) -> bool:
-    """Return whether a gap parts a short label from the text to its right."""
-    height = max(last.top - last.bottom, box.top - box.bottom)
-    label = before.strip()
-    if not 1 < len(label) <= LABEL_CHARACTERS or not label[-1].isalpha():
+    """Return whether there are rules for two rows and two columns, and fewer strokes than a drawing has."""
+    if len(edges) >= MOST_EDGES:
         return False
-    return box.x0 - last.x1 > (_HAN_LABEL_GAP if label[-1] > "\u2e80" else _LABEL_GAP) * height
-
-
-def _letter(code: int) -> str:
-    letter = chr(code) if code else ""
-    if _COMPATIBLE.match(letter):
-        return unicodedata.normalize("NFKC", letter)
-    return "" if unicodedata.category(letter or " ") == "Cc" and letter != "\t" else letter
-
-
-def _make_line(text: Any, letters: str, boxes: list[Box], number: int) -> Line:
-    sample = {boxes[which].place for which in (0, len(boxes) // 3, len(boxes) * 2 // 3, -1)}
-    types = [_type(text, index) for index in sorted(sample)]
-    return Line(
-        text=" ".join(letters.split()),
-        x0=min(box.x0 for box in boxes),
-        x1=max(box.x1 for box in boxes),
-        bottom=min(box.bottom for box in boxes),
-        top=max(box.top for box in boxes),
-        size=round(sorted(size for size, _, _ in types)[len(types) // 2] * 2) / 2,
-        is_bold=all(is_bold for _, is_bold, _ in types),
-        is_mono=all(is_mono for _, _, is_mono in types),
-        page=number,
+    across = [edge for edge in edges if edge[3] - edge[1] <= edge[2] - edge[0]]
+    if len(across) < _LEAST_BORDERS or len(edges) - len(across) < _LEAST_UP:
+        return False
+    return all(
+        _count_apart(values) >= _LEAST_BORDERS
+        for values in ([x for edge in edges for x in (edge[0], edge[2])], [edge[1] for edge in across])
     )
 
 
-def _type(text: Any, index: int) -> tuple[float, bool, bool]:
-    """Return a character's size in points, whether it is bold, whether its font has one pitch."""
-    import pypdfium2.raw as pdfium
+def _count_apart(values: list[float]) -> int:
+    """Return how many values there are, those that nearly meet counted once."""
+    count, last = 0, float("-inf")
+    for value in sorted(values):
+        if value - last > _NEARLY:
+            count, last = count + 1, value
+    return count
 
-    matrix = pdfium.FS_MATRIX()
-    scale = 1.0
-    if pdfium.FPDFText_GetMatrix(text, index, matrix):
-        scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-    size = float(pdfium.FPDFText_GetFontSize(text, index)) * scale
-    buffer, flags = ctypes.create_string_buffer(_FONT_NAME_BYTES), ctypes.c_int()
-    pdfium.FPDFText_GetFontInfo(text, index, buffer, _FONT_NAME_BYTES, flags)
-    name = buffer.value.decode("utf-8", "replace")
-    is_bold = (
-        pdfium.FPDFText_GetFontWeight(text, index) >= _BOLD_WEIGHT
-        or bool(flags.value & _FORCE_BOLD)
-        or bool(_BOLD_NAME.search(name))
-    )
-    return size, is_bold, bool(flags.value & _FIXED_PITCH) or bool(_MONO_NAME.search(name))
+
+def _table_spans(edges: list[tuple[float, float, float, float]]) -> list[tuple[float, float]]:
+    """Return the heights between which tables may stand: a table has strokes that part its columns."""
+    if not could_hold_table(edges):
+        return []
+    spans: list[tuple[float, float]] = []
+    for y0, y1 in sorted((y0, y1) for x0, y0, x1, y1 in edges if y1 - y0 > x1 - x0):
+        if spans and y0 - _SPAN_MARGIN <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(spans[-1][1], y1 + _SPAN_MARGIN)
+        else:
+            spans.append((y0 - _SPAN_MARGIN, y1 + _SPAN_MARGIN))
+    return spans
 
 
 def _read_objects(page: Any) -> tuple[list[tuple[float, float, float, float]], bool]:
@@ -252,20 +124,41 @@ def _read_objects(page: Any) -> tuple[list[tuple[float, float, float, float]], b
 
     edges: list[tuple[float, float, float, float]] = []
     has_images = False
-    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
-        if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+    for item in _objects(page.raw, pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject):
+        kind = pdfium.FPDFPageObj_GetType(item)
+        if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             has_images = True
-        elif len(edges) < MOST_EDGES:
+        elif kind == pdfium.FPDF_PAGEOBJ_PATH and len(edges) < MOST_EDGES:
             edges.extend(_edges_of(item))
     return edges[:MOST_EDGES], has_images
 
 
+def _objects(
+    holder: Any, count: Callable[[Any], int], get: Callable[[Any, int], Any], level: int = 0
+) -> Iterator[Any]:
+    """Yield the objects of a page or a form, those of forms in it too."""
+    import pypdfium2.raw as pdfium
+
+    for index in range(count(holder)):
+        item = get(holder, index)
+        yield item
+        if level < _DEEPEST_FORM and pdfium.FPDFPageObj_GetType(item) == pdfium.FPDF_PAGEOBJ_FORM:
+            yield from _objects(
+                item, pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject, level + 1
+            )
+
+
+_DEEPEST_FORM = 2
 # A drawing of more strokes than any table has is a figure.
 MOST_EDGES = 4000
 _MOST_SEGMENTS = 2000
-_LEAST_ACROSS = 3
+# Borders of two rows or two columns.
+_LEAST_BORDERS = 3
+_NEARLY = 3.0
 # The outer borders may be left out; then one stroke parts two columns.
 _LEAST_UP = 1
+# Strokes that nearly meet count as meeting.
+_SPAN_MARGIN = 6.0
 _STRAIGHT = 1.0
 _SHORTEST = 3.0
 
@@ -277,21 +170,21 @@ def _edges_of(path: Any) -> Iterator[tuple[float, float, float, float]]:
     count = pdfium.FPDFPath_CountSegments(path)
     if not 0 < count <= _MOST_SEGMENTS:
         return
-    matrix = path.get_matrix()
+    matrix = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(path, matrix)
+    a, b, c, d, e, f = (getattr(matrix, name) for name in "abcdef")
     x, y = ctypes.c_float(), ctypes.c_float()
-    points: list[tuple[float, float]] = []
-    start = (0.0, 0.0)
+    start = point = (0.0, 0.0)
     strokes: list[tuple[float, float, float, float]] = []
     for index in range(count):
         segment = pdfium.FPDFPath_GetPathSegment(path, index)
         kind = pdfium.FPDFPathSegment_GetType(segment)
         pdfium.FPDFPathSegment_GetPoint(segment, x, y)
-        point = matrix.on_point(x.value, y.value)
-        if kind == pdfium.FPDF_SEGMENT_LINETO and points:
-            strokes.append((*points[-1], *point))
+        last, point = point, (a * x.value + c * y.value + e, b * x.value + d * y.value + f)
+        if kind == pdfium.FPDF_SEGMENT_LINETO and index:
+            strokes.append((*last, *point))
         elif kind == pdfium.FPDF_SEGMENT_MOVETO:
             start = point
-        points.append(point)
         if pdfium.FPDFPathSegment_GetClose(segment):
             strokes.append((*point, *start))
     for x0, y0, x1, y1 in strokes:

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 from assistant.core.language import han_count
-from indexing.parsing.pdf_page import LABEL_CHARACTERS, Line, Page
+from indexing.parsing.pdf_page import Page
+from indexing.parsing.pdf_text import LABEL_CHARACTERS, Line
 from indexing.parsing.text_joining import join_lines
 
 _GLYPH = re.compile(r"[•●○◦▪■□◆◇▶►‣∙·*–—]\s+|-\s+|[\uf0b7\uf0a7\u27a2]\s*")

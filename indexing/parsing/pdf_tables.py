@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from indexing.parsing.pdf_page import Char, Line, Page, could_hold_table
+from indexing.parsing.pdf_page import Page, could_hold_table
+from indexing.parsing.pdf_text import Char, Line
 from indexing.parsing.tables import Grid, make_grid
 from indexing.parsing.text_joining import join_lines
 
@@ -140,12 +141,15 @@ def _fill_cells(page: Page, cells: list[Box], *, is_spaced: bool) -> tuple[list[
     places: set[int] = set()
     last: Char | None = None
     place: int | None = None
+    near: list[tuple[int, Box]] = []
     for char in page.chars:
+        if last is None or last.line != char.line:
+            near = _cells_beside(cells, page.lines[char.line])
         # A word that is too long for its cell runs on into the next and still belongs to the first.
         gap = _LETTER_GAP * page.lines[char.line].size
         is_inside = last is not None and last.line == char.line and abs(char.x0 - last.x1) < gap
         if place is None or not is_inside or char.follows_space or char.text > _FIRST_CJK:
-            place = _cell_at(cells, (char.x0 + char.x1) / 2, char.y)
+            place = _cell_at(near, (char.x0 + char.x1) / 2, char.y)
         last = char
         if place is None:
             continue
@@ -161,10 +165,16 @@ def _fill_cells(page: Page, cells: list[Box], *, is_spaced: bool) -> tuple[list[
     return texts, places
 
 
-def _cell_at(cells: list[Box], x: float, y: float) -> int | None:
-    return next(
-        (i for i, cell in enumerate(cells) if cell[0] <= x <= cell[2] and cell[1] <= y <= cell[3]), None
-    )
+def _cells_beside(cells: list[Box], line: Line) -> list[tuple[int, Box]]:
+    """Return the cells, with their places, that a line's characters could stand in."""
+    return [(i, cell) for i, cell in enumerate(cells) if cell[1] <= line.top and line.bottom <= cell[3]]
+
+
+def _cell_at(cells: list[tuple[int, Box]], x: float, y: float) -> int | None:
+    for place, cell in cells:
+        if cell[0] <= x <= cell[2] and cell[1] <= y <= cell[3]:
+            return place
+    return None
 
 
 def _has_bold_header(page: Page, cells: list[Box], tops: list[float]) -> bool | None:
