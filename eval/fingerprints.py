@@ -54,9 +54,10 @@ def fingerprint_of(settings: Settings, *, model: str = "", index: str = "", adap
         model,
     ]
     lengths = [engine.max_new_tokens, settings.eval.max_new_tokens, settings.answer.history_turns]
+    task = settings.task
     searching = [settings.search, settings.answer, settings.embedder.model, settings.embedder.dtype]
     return Fingerprint(
-        engine=_hash([named, lengths, template_hash(), code_hash(*_ANSWERING_CODE)]),
+        engine=_hash([named, lengths, task, template_hash(), code_hash(*_ANSWERING_CODE)]),
         index=_hash([index, searching, code_hash(*_SEARCHING_CODE)]),
         adapter=adapter,
     )

@@ -28,6 +28,7 @@ from assistant.answering.routing import (
     route_passages,
 )
 from assistant.answering.sanitising import SafeText
+from assistant.answering.task_profiles import in_form, in_role
 from assistant.answering.understanding import Understood, understand
 from assistant.core.errors import EngineUnavailable, InputError, NotFoundError
 from assistant.core.ids import random_id
@@ -131,9 +132,8 @@ class Pipeline:
         began = time.perf_counter()
         prepared = self.prepare(questions, arm or self.default_arm, options or GenerationOptions())
         asked = [row for row in prepared if row.request is not None]
-        requests = [row.request for row in asked if row.request is not None]
         try:
-            completions = self.engine.complete(requests) if requests else []
+            completions = self._complete(asked)
         except EngineUnavailable:
             if not all(self._quotes(row) for row in asked):
                 raise
@@ -149,6 +149,18 @@ class Pipeline:
             answers.append(self._finish(row, text, done.usage if done else Usage(), began, None))
             told.advance()
         return answers
+
+    def _complete(self, rows: Sequence[Prepared]) -> list[Completion]:
+        """Return what the engine writes for each row; all that need no form together."""
+        asked = [(row, row.request) for row in rows if row.request is not None]
+        plain = [request for row, request in asked if row.json_schema is None]
+        free = iter(self.engine.complete(plain) if plain else [])
+        return [
+            next(free)
+            if row.json_schema is None
+            else write_formed(self.engine, request, row.json_schema, row.understood.language)
+            for row, request in asked
+        ]
 
     def prepare(self, questions: Sequence[Question], arm: Arm, options: GenerationOptions) -> list[Prepared]:
         """Take questions through all stages before the engine."""
@@ -166,6 +178,11 @@ class Pipeline:
                 self._route_early(row, question, arm)
                 for row, question in zip(understood, questions, strict=True)
             ]
+        task = self.settings.task
+        options = in_form(options, task)
+        questions = [
+            in_role(question, task, row.language) for question, row in zip(questions, understood, strict=True)
+        ]
         began = time.perf_counter()
         found = self._retrieve(questions, understood, early, arm)
         seconds = time.perf_counter() - began

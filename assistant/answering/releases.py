@@ -13,6 +13,7 @@ from assistant.core.home import Home
 from assistant.core.ids import file_sha256
 from assistant.core.prompts import template_hash
 from assistant.core.settings import Settings
+from assistant.core.settings_task import TaskSettings
 from assistant.store.adapters import Adapter
 from assistant.store.audit import AuditEvent, AuditLog
 from assistant.store.database import Database
@@ -25,6 +26,7 @@ _SHAPING: dict[str, tuple[str, ...]] = {
     "embedder": ("model",),
     "search": (),
     "answer": (),
+    "task": (),
 }
 _FREE = {"answer": ("max_question_characters", "when_engine_fails")}
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -103,7 +105,7 @@ def release_settings(settings: Settings, content: ReleaseContent) -> Settings:
                 f"release {content.id} was made with [{section}] {key} = {theirs!r}, here it is {ours!r}",
                 next_command=f"deskmate --set {section}.{key}={theirs} serve",
             )
-    sections = {}
+    sections: dict[str, Any] = {"task": TaskSettings()}  # releases made before there were profiles have none
     for section, values in content.settings.items():
         merged = msgspec.to_builtins(getattr(settings, section)) | values
         try:

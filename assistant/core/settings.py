@@ -24,6 +24,7 @@ from assistant.core.settings_redis import RedisSettings
 from assistant.core.settings_sglang import SglangSettings
 from assistant.core.settings_syncs import SyncsSettings
 from assistant.core.settings_synth import SynthSettings, TeacherSettings
+from assistant.core.settings_task import TaskSettings
 from assistant.core.settings_tracing import TracingSettings
 from assistant.core.settings_train import TrainSettings
 from assistant.core.settings_webhooks import WebhookSettings
@@ -218,6 +219,7 @@ class Settings(Section, frozen=True, kw_only=True):
     index: IndexSettings = IndexSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
+    task: TaskSettings = TaskSettings()
     synth: SynthSettings = SynthSettings()
     teacher: TeacherSettings = TeacherSettings()
     judge: JudgeSettings = JudgeSettings()
