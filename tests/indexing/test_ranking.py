@@ -46,20 +46,32 @@ def test_a_clearly_better_continuation_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
-    [chunk(5, section="Fan"), chunk(6), chunk(5, document="fan.md")],
-    ids=["another section", "not its neighbour", "another document"],
+    "other", [chunk(5, section="Fan"), chunk(6)], ids=["another section", "not its neighbour"]
 )
-def test_only_neighbours_of_one_section_are_spread(other: Chunk) -> None:
+def test_other_chunks_of_a_document_pay_less_than_neighbours(other: Chunk) -> None:
+    spaced = spread({1: 0.9, 2: 0.89}, {1: chunk(4), 2: other})
+    assert spaced == {1: 0.9, 2: pytest.approx(0.88)}
+
+
+def test_chunks_of_other_documents_pay_nothing() -> None:
     scores = {1: 0.9, 2: 0.89}
-    assert spread(scores, {1: chunk(4), 2: other}) == scores
+    assert spread(scores, {1: chunk(4), 2: chunk(5, document="fan.md")}) == scores
+
+
+def test_a_document_with_better_chunks_makes_room_for_another_as_good() -> None:
+    chunks = {n: chunk(2 * n) for n in (1, 2, 3, 4)} | {5: chunk(0, document="fan.md")}
+    spaced = spread({1: 0.9, 2: 0.8, 3: 0.7, 4: 0.65, 5: 0.64}, chunks)
+    assert order(spaced) == [1, 2, 3, 5, 4]
+    assert spaced == {
+        1: 0.9, 2: pytest.approx(0.79), 3: pytest.approx(0.68), 4: pytest.approx(0.63), 5: 0.64
+    }  # fmt: skip
 
 
 def test_the_worse_of_two_is_spread_and_the_cost_is_paid_once() -> None:
     chunks = {1: chunk(3), 2: chunk(4), 3: chunk(5)}
     spaced = spread({1: 0.9, 2: 0.5, 3: 0.8}, chunks)
     assert spaced[1] == 0.9
-    assert spaced[3] == 0.8
+    assert spaced[3] == pytest.approx(0.79)
     assert spaced[2] == pytest.approx(0.47)
 
 
