@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from assistant.core.language import detect_language
 from assistant.core.sentences import numbers, support, terms
-from training.pairs import Pair
+from training.cells import with_unit
+from training.pairs import Pair, table_rows
 
 MIN_GROUNDED = 0.75
 MIN_GROUNDED_RECIPE = 0.6
@@ -127,9 +128,14 @@ def _is_vague(question: str, evidence: str) -> bool:
 
 
 def _evidence(pair: Pair) -> str:
-    return " ".join(
-        text for chunk in pair.chunks or (pair.chunk,) for text in (*chunk.heading_path, chunk.text)
+    chunks = pair.chunks or (pair.chunk,)
+    texts = [text for chunk in chunks for text in (*chunk.heading_path, chunk.text)]
+    # "Price (EUR): 5.60" says 5.60 EUR
+    cells = (
+        cell for chunk in chunks if chunk.kind == "table" for row in table_rows(chunk.text) for cell in row
     )
+    with_units = (with_unit(*cell)[1] for cell in cells)
+    return " ".join([*texts, *with_units])
 
 
 def _said(pair: Pair) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from typing import NamedTuple
 
 from assistant.core.errors import InputError
 from assistant.core.language import Language
 from assistant.core.records import Chunk, Message, Passage, Record
+from training.cells import at_beginning, cell_form, with_unit, within_sentence
 
 _CELL_BORDER = " · "
 _CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
@@ -68,7 +71,7 @@ class Pair(Record, frozen=True, kw_only=True):
 
 
 class Pattern(Record, frozen=True, kw_only=True):
-    """Wording of a table question and its answer, with ``$key``, ``$header``, ``$value``, ``$label``."""
+    """Wording of a table question and its answer, with ``$key``, ``$header``, ``$value`` and others."""
 
     kind: str
     question: str
@@ -93,6 +96,23 @@ def load_patterns(language: Language) -> tuple[Pattern, ...]:
     return tuple(patterns)
 
 
+class Cell(NamedTuple):
+    """A cell of a row: the row's key, what people call the row, the column, and what stands there."""
+
+    key: str
+    label: str
+    header: str
+    value: str
+
+    def names(self, language: Language) -> tuple[tuple[str, ...], str]:
+        """Return what the row may be called in a question, and what it is called in an answer."""
+        if not self.label:
+            return (self.key,), self.key
+        article = "the " if language == "en" else ""
+        name, border, model = self.label.partition(" (")
+        return (article + self.label, self.key), f"{article}{name} {self.key}{border}{model}"
+
+
 def table_pairs(chunk: Chunk, rng: random.Random, wordings: int) -> Iterator[Pair]:
     """Yield pairs for each value of each row of a table chunk, in up to ``wordings`` wordings."""
     patterns = load_patterns(chunk.language)
@@ -102,14 +122,34 @@ def table_pairs(chunk: Chunk, rng: random.Random, wordings: int) -> Iterator[Pai
         for header, value in cells:
             if label and value in label:
                 continue
-            kind = "named" if label else column_kind(key, header)
-            fitting = [pattern for pattern in patterns if pattern.kind == kind]
-            filled = {"key": key, "header": _lower(header), "value": value, "label": label}
-            for pattern in rng.sample(fitting, min(wordings, len(fitting))):
-                question, answer = _fill(pattern.question, filled), _fill(pattern.answer, filled)
-                yield Pair(question=question, answer=answer, chunk=chunk, recipe="table")
+            yield from _cell_pairs(chunk, Cell(key, label, header, value), patterns, rng, wordings)
         if _CODE.fullmatch(key) and not label:
             yield from _whole_row(chunk, key, cells, [p for p in patterns if p.kind == "code"], rng)
+
+
+def _cell_pairs(
+    chunk: Chunk, cell: Cell, patterns: Sequence[Pattern], rng: random.Random, wordings: int
+) -> Iterator[Pair]:
+    header, value = with_unit(cell.header, cell.value)
+    kind = _code_kind(cell.key, header) or cell_form(cell.key, header, value)
+    fitting = [pattern for pattern in patterns if pattern.kind == kind]
+    called, full = cell.names(chunk.language)
+    for place, pattern in enumerate(rng.sample(fitting, min(wordings, len(fitting)))):
+        name = called[place % len(called)]
+        filled = {
+            "key": cell.key,
+            "what": within_sentence(cell.key),
+            "header": within_sentence(header),
+            "Header": at_beginning(header),
+            "article": "an" if header[:1].lower() in set("aeiou") else "a",
+            "value": value,
+            "name": name,
+            "Name": at_beginning(name),
+            "full": full,
+            "Full": at_beginning(full),
+        }
+        question, answer = _fill(pattern.question, filled), _fill(pattern.answer, filled)
+        yield Pair(question=question, answer=answer, chunk=chunk, recipe="table")
 
 
 def _whole_row(
@@ -122,7 +162,7 @@ def _whole_row(
     """Yield one pair that tells all that a row says of a code."""
     pattern = rng.choice(patterns)
     joint = "；" if chunk.language == "zh" else "; "
-    value = joint.join(f"{_lower(header)}: {value.rstrip('。.')}" for header, value in cells)
+    value = joint.join(f"{within_sentence(header)}: {value.rstrip('。.')}" for header, value in cells)
     filled = {"key": key, "value": value}
     if len(value) <= MAX_VALUE_CHARACTERS:
         question, answer = _fill(pattern.question, filled), _fill(pattern.answer, filled)
@@ -162,14 +202,13 @@ def table_rows(text: str) -> list[list[tuple[str, str]]]:
     return rows
 
 
-def column_kind(key: str, header: str) -> str:
-    """Return which patterns fit a column: a fault code's meaning, cause, remedy, reset, or a value."""
-    lowered = header.lower()
+def _code_kind(key: str, header: str) -> str:
+    """Return which patterns fit a column of a fault code's row: meaning, cause, remedy, reset; else empty."""
     if _CODE.fullmatch(key):
         for kind, words in _CODE_COLUMNS.items():
-            if any(word in lowered for word in words):
+            if any(word in header.lower() for word in words):
                 return kind
-    return "model" if _CODE.fullmatch(header) else "value"
+    return ""
 
 
 _CODE_COLUMNS = {
@@ -206,11 +245,4 @@ def rule_pairs(chunks: Sequence[Chunk], seed: int, wordings: int = 2) -> list[Pa
 
 
 def _fill(text: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace(f"${name}", value.rstrip("。."))
-    return text
-
-
-def _lower(header: str) -> str:
-    """Return the header as it stands inside a sentence; names in capitals keep them."""
-    return header if header.isupper() or _CODE.fullmatch(header) else header[:1].lower() + header[1:]
+    return string.Template(text).substitute({name: value.rstrip("。.") for name, value in values.items()})

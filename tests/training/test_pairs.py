@@ -10,6 +10,7 @@ from assistant.core.progress import NoProgress
 from assistant.core.records import Case, Chunk, ChunkKind
 from assistant.core.settings_synth import TeacherSettings
 from assistant.engine.scripted import ScriptedEngine
+from training.cells import cell_form, with_unit
 from training.decontamination import grams
 from training.filtering import PairFilter
 from training.pairs import Pair, load_patterns, rule_pairs, table_pairs, table_rows
@@ -37,6 +38,56 @@ def test_rows_are_read_without_the_caption() -> None:
     assert row[-1] == ("Reset", "OK for 5 s")
 
 
+CELLS = [
+    ("Impeller", "Wear part", "no", "no"),
+    ("门封条", "易损件", "是", "yes"),
+    ("Rattling", "What to do", "Bleed the pump", "asked"),
+    ("漏水", "怎么处理", "更换密封圈", "asked"),
+    ("Eco", "Best suited to", "Mild days", "open"),
+    ("Weight", "Q5", "9.8 kg", "model"),
+    ("Motor flange bolts", "Q7", "48 Nm", "models"),
+    ("Replace the seal", "Q7", "every 14,000 hours", "task"),
+    ("更换轴封", "T6", "每 4000 小时", "task"),
+    ("Padlock", "Meaning", "The buttons are locked", "stated"),
+    ("QP-1109", "Price", "97.80 EUR", "price"),
+    ("HT-2036", "供货天数", "2", "delivery"),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "header", "value", "form"), [*CELLS, ("S-4", "Factory setting", "0.00 bar", "value")]
+)
+def test_a_cell_is_worded_by_its_form(key: str, header: str, value: str, form: str) -> None:
+    assert cell_form(key, header, value) == form
+
+
+def test_a_unit_in_the_header_stands_behind_the_number() -> None:
+    assert with_unit("Price (EUR)", "5.60") == ("Price", "5.60 EUR")
+    assert with_unit("价格（元）", "142.50") == ("价格", "142.50 元")
+    assert with_unit("Price (EUR)", "on request") == ("Price (EUR)", "on request")
+    assert with_unit("Torque", "5") == ("Torque", "5")
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "answer"),
+    [
+        ("Button: LINK · What it does: Starts pairing", "en", "LINK: Starts pairing."),
+        ("Part: Impeller · Wear part: no", "en", "No, Impeller is not a wear part."),
+        ("品名: 门封条 · 易损件: 否", "zh", "不是，门封条不是易损件。"),
+        ("Task: Check the air filter · Q5: monthly", "en", "Check the air filter, Q5: monthly."),
+        ("Mode: Eco · Best suited to: mild days", "en", "Eco is best suited to: mild days."),
+        (
+            "Symbol: Padlock · Meaning: The buttons are locked",
+            "en",
+            "Padlock, meaning: The buttons are locked.",
+        ),
+    ],
+)
+def test_answers_from_rows_are_whole_sentences(text: str, language: Language, answer: str) -> None:
+    pairs = list(table_pairs(chunk(text, language=language), random.Random(0), 3))
+    assert {pair.answer for pair in pairs} == {answer}
+
+
 def test_a_fault_code_gives_a_pair_for_each_column_and_one_for_the_row() -> None:
     pairs = list(table_pairs(chunk(FAULTS), random.Random(0), 1))
     answers = [pair.answer for pair in pairs]
@@ -51,6 +102,7 @@ def test_a_part_is_asked_for_by_its_name() -> None:
     pairs = list(table_pairs(chunk(PRICES), random.Random(0), 3))
     assert any("Impeller (Q7)" in pair.question and "97.80" in pair.answer for pair in pairs)
     assert not any(pair.answer.endswith("is Q7.") for pair in pairs)
+    assert "The price of the Impeller QP-1109 (Q7) is 97.80 EUR." in [pair.answer for pair in pairs]
 
 
 def test_chinese_rows_with_models_as_columns() -> None:
@@ -68,7 +120,8 @@ def test_tickets_are_pairs_as_they_are() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_patterns_cover_the_same_kinds(language: Language) -> None:
     kinds = {pattern.kind for pattern in load_patterns(language)}
-    assert kinds == {"code", "meaning", "cause", "remedy", "reset", "model", "value", "named"}
+    codes = {"code", "meaning", "cause", "remedy", "reset"}
+    assert kinds == codes | {*(form for *_, form in CELLS), "value"}
 
 
 def _pair(question: str, answer: str, text: str = FAULTS, recipe: str = "table") -> Pair:
