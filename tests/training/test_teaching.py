@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+import eval as evaluation
 from assistant.core.errors import EngineError
+from assistant.core.language import Language
 from assistant.core.progress import NoProgress
 from assistant.core.records import Message, Usage
 from assistant.core.settings_synth import TeacherSettings
 from assistant.engine.protocol import Completion, GenerationRequest
 from assistant.engine.scripted import ScriptedEngine
+from training.decontamination import grams, jaccard
 from training.teaching import CACHE, Teacher
+from training.wording import read_list
+
+GENERAL = Path(evaluation.__path__[0], "general.jsonl")
 
 
 def requests(*texts: str) -> list[GenerationRequest]:
@@ -90,3 +97,12 @@ def test_a_damaged_cache_is_no_hindrance(tmp_path: Path, torn: bytes) -> None:
     again, _ = make(Failing(), tmp_path)
     assert again.ask(requests("a"), "s") == ["a"]
     assert again.counts["kept from before"] == 1
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_replayed_is_not_what_measures_forgetting(language: Language) -> None:
+    tasks = [json.loads(row)["prompt"] for row in GENERAL.read_text("utf-8").splitlines()]
+    lines = read_list("replay", language)
+    assert len(lines) == len(set(lines)) == 24
+    nearest = {line: max(jaccard(grams(line), grams(task)) for task in tasks) for line in lines}
+    assert [line for line, value in nearest.items() if value >= 0.3] == []
