@@ -37,9 +37,16 @@ _ASKING = frozenset(
         "she should show since some something still such take tell than thank thanks them then these "
         "they thing things think those through too try trying under until use used using very want "
         "was way well were whether while without work works would yes yet "
+        "actually anyhow anyway bit certainly far kind maybe perhaps quite rather really somehow "
+        "sometimes sort "
         "什么 怎么 怎样 如何 多少 多大 多长 多久 多高 多重 为什么 为何 是否 可以 能否 能不能 有没有 "
         "是不是 哪里 哪个 哪些 哪种 几个 请问 一下 一个 这个 那个 这些 那些 我们 你们 他们 需要 "
-        "应该 怎么办 的话 时候 现在 已经 还是 或者 以及 如果 知道 告诉 问题 情况",
+        "应该 怎么办 的话 时候 现在 已经 还是 或者 以及 如果 知道 告诉 问题 情况 "
+        "应当 必须 多远 多宽 多深 多快 大概 大约 左右 至少 至多 最多 最少 本身 自己 这台 那台 这款 "
+        "那款 这里 那里 这儿 那儿 出来 起来 以后 之后 以前 之前 以内 之内 不再 还能 还有 还要 才能 "
+        "会不会 要不要 可不可以 怎么样 咋办 为啥 有点 有些 一些 一样 一直 一会 一会儿 到底 究竟 彻底 "
+        "完全 突然 忽然 老是 总是 经常 碰到 遇到 出现 发生 想要 打算 感觉 觉得 看看 麻烦 帮忙 谢谢 "
+        "您好 你好",
     )
 )
 
