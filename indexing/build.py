@@ -44,7 +44,7 @@ from indexing.reports import AddReport, Refusal, refusal_of, reported
 from indexing.snapshots import collection_lock, need_disk
 from indexing.sources import SourceFile, find_sources
 
-CHUNKING = 3  # raise it when parsing, chunking or the embedded text change: files are then cut anew
+CHUNKING = 4  # raise it when parsing, chunking or the embedded text change: files are then cut anew
 _RECIPE_CHARACTERS = 96  # the column holds 128
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,9 +114,11 @@ def _match_outline(
     return found
 
 
-def normal_titles(title: str) -> set[str]:
+@functools.lru_cache(maxsize=4096)
+def normal_titles(title: str) -> frozenset[str]:
     """Return a title's letters and digits, with its number and without."""
-    return {_NOISE.sub("", text).casefold() for text in (title, _LABEL.sub("", title, count=1))} - {""}
+    texts = (title, _LABEL.sub("", title, count=1))
+    return frozenset(_NOISE.sub("", text).casefold() for text in texts) - {""}
 
 
 def _find_title(page: Page, taken: set[int], title: str, used: set[tuple[int, int]]) -> tuple[int, ...]:

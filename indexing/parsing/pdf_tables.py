@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from indexing.parsing.pdf_grid import find_cells
 from indexing.parsing.pdf_page import Page, could_hold_table
 from indexing.parsing.pdf_text import Char, Line
 from indexing.parsing.tables import Grid, make_grid
@@ -75,8 +76,7 @@ def _cell_groups(page: Page) -> list[list[Box]]:
     merged = geometry.merge_edges(merged + _outer_strokes(merged), *tolerances)
     if len(merged) > _MOST_STROKES:
         return []
-    crossings = geometry.edges_to_intersections(merged, _TOLERANCE, _TOLERANCE)
-    groups = geometry.cells_to_tables(geometry.intersections_to_cells(crossings))
+    groups = geometry.cells_to_tables(find_cells(merged, _TOLERANCE))
     return [
         [(x0, page.height - low, x1, page.height - high) for x0, high, x1, low in group] for group in groups
     ]

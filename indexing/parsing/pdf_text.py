@@ -37,6 +37,9 @@ _UNSEEN = frozenset(
     for letter in map(chr, range(0x3001))
     if (unicodedata.category(letter) == "Cc" and letter != "\x02") or letter.isspace()
 )
+_SPACE = re.escape("".join(sorted(_UNSEEN)))
+# Where a label may end: at white space, or between Chinese characters.
+_GAP = re.compile(f"(?<=[^{_SPACE}])[{_SPACE}]+(?=[^{_SPACE}])|(?<=[{_FIRST_HAN}-\U0010ffff])(?=[^{_SPACE}])")
 
 Box = tuple[float, float, float, float]
 
@@ -160,21 +163,15 @@ class TextReader:
 
     def _label_end(self, start: int, end: int) -> int:
         """Return where a short label ends that a wide gap parts from the text to its right, else the end."""
-        last: int | None = None
-        for place in range(start, end):
-            if self._letters[place] in _UNSEEN:
-                continue
-            if last is not None:
-                label = self._letters[start:place].strip()
-                if len(label) > LABEL_CHARACTERS:
-                    break
-                is_han = label[-1] > _FIRST_HAN
-                if len(label) > 1 and label[-1].isalpha() and (is_han or place - last > 1):
-                    before, box = self._box(last), self._box(place)
-                    height = max(before[3] - before[1], box[3] - box[1])
-                    if box[0] - before[2] > (_HAN_LABEL_GAP if is_han else _LABEL_GAP) * height:
-                        return place
-            last = place
+        for gap in _GAP.finditer(self._letters, start, end):
+            label = self._letters[start : gap.start()].strip()
+            if len(label) > LABEL_CHARACTERS:
+                break
+            if len(label) > 1 and label[-1].isalpha():
+                before, box = self._box(gap.start() - 1), self._box(gap.end())
+                height = max(before[3] - before[1], box[3] - box[1])
+                if box[0] - before[2] > (_HAN_LABEL_GAP if label[-1] > _FIRST_HAN else _LABEL_GAP) * height:
+                    return gap.end()
         return end
 
     def _bounds(self, places: Sequence[int]) -> Box:

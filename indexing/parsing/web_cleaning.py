@@ -8,6 +8,7 @@ from typing import Any
 from indexing.parsing.partition import BORDER
 from indexing.parsing.text_joining import join_wrapped_cjk
 from indexing.parsing.web_blocks import flatten_lists, simplify_tables
+from indexing.parsing.web_notes import move_notes
 
 _DROPPED = (
     "script", "style", "noscript", "template", "nav", "footer", "iframe", "svg", "object", "canvas", "audio",
@@ -71,6 +72,7 @@ def clean_page(page: str, *, anchors_are_borders: bool) -> tuple[str, str]:
         body = lxml_html.document_fromstring(whole).find("body")
     if body is None or not _text(body):
         return title, ""
+    move_notes(body)
     body = _main_part(body)
     _mark_borders(body, anchors_are_borders=anchors_are_borders)
     _simplify(body)

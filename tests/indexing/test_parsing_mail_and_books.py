@@ -290,9 +290,9 @@ def test_restructured_text_keeps_what_only_sphinx_knows(tmp_path: Path) -> None:
         ("table", 0, "Code: E-11 · Meaning: Dry running"),
         ("text", 0, "Warning: Switch off first."),
         ("text", 0, "Model Q7"),
-        ("text", 0, "Weighs 3 kg [1]."),
+        ("text", 0, "Weighs 3 kg."),
+        ("text", 0, "Without water."),
         ("code", 0, "reset --all"),
-        ("text", 0, "[1] Without water."),
     ]
 
 

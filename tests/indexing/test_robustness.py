@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -36,11 +36,14 @@ pytestmark = [
 
 
 class Watch:
-    """Keeps the greatest resident memory of the parsing processes."""
+    """Keeps the greatest resident memory of the parsing processes and of those that they start."""
 
     def __init__(self) -> None:
         self.peak_mebibytes = 0
         self._stop = threading.Event()
+        for child in psutil.Process().children():
+            with suppress(OSError):  # the kernel forgets the greatest so far
+                Path(f"/proc/{child.pid}/clear_refs").write_text("5", "ascii")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -51,14 +54,18 @@ class Watch:
         finally:
             self._stop.set()
             thread.join()
+            self._look()
 
     def _run(self) -> None:
         while not self._stop.wait(0.05):
-            for child in psutil.Process().children(recursive=True):
-                try:
-                    self.peak_mebibytes = max(self.peak_mebibytes, child.memory_info().rss >> 20)
-                except psutil.Error:
-                    continue
+            self._look()
+
+    def _look(self) -> None:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(OSError, IndexError):  # it may have ended
+                status = Path(f"/proc/{child.pid}/status").read_text("utf-8")
+                greatest = int(status.partition("VmHWM:")[2].split(maxsplit=1)[0])
+                self.peak_mebibytes = max(self.peak_mebibytes, greatest >> 10)
 
 
 def read(path: Path, pool: ParserPool) -> tuple[list[str], list[str], str]:
