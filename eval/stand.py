@@ -51,6 +51,7 @@ _ANSWERS: dict[Language, str] = {"en": "The secret word is {word}.", "zh": "暗�
 _READY_SECONDS = 300.0
 _END_SECONDS = 120.0
 _LOOK_SECONDS = 0.2
+_SGLANG = "DESKMATE__SGLANG__"
 
 
 class Secret(Record, frozen=True, kw_only=True):
@@ -117,7 +118,8 @@ class Stand:
     Args:
         folder: empty, for all of it.
         base: folder of the base model.
-        environment: of this process.
+        environment: of this process; its ``DESKMATE__SGLANG__…`` but the port hold here too, so that another
+            device can be tried.
         settings: ``SECTION__KEY`` → value, over those that the stand needs.
     """
 
@@ -146,13 +148,14 @@ class Stand:
             **(settings or {}),
         }
         kept = {name: value for name, value in environment.items() if not name.startswith("DESKMATE__")}
+        port = f"{_SGLANG}PORT"
         named = {
-            name: environment[name] for name in ("DESKMATE__SGLANG__ENVIRONMENT",) if name in environment
+            name: value for name, value in environment.items() if name.startswith(_SGLANG) and name != port
         }
         self.variables = {
             **kept,
-            **named,
             **{f"DESKMATE__{name}": value for name, value in chosen.items()},
+            **named,
             "DESKMATE_HOME": str(self.home.root),
         }
 

@@ -99,7 +99,8 @@ def test_chat_stream_schema_keys_and_figures(stand: Stand, engine: SglangEngine)
     assert "".join(event.text for event in events if isinstance(event, TextDelta))
     (made,) = engine.complete([asking("Fault E07: 30 minutes.", json_schema=SCHEMA, max_new_tokens=64)])
     assert set(json.loads(made.text)) == {"code", "minutes"}
-    assert engine.numerics() == "sglang/0.5.23/cpu/float32"
+    device = os.environ.get("DESKMATE__SGLANG__DEVICE", "cpu")
+    assert engine.numerics() == f"sglang/0.5.23/{device}/float32"
     keys = find_keys(SglangHome(stand.home, SglangSettings()), {})
     words = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert keys.user not in words
