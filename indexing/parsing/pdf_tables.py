@@ -21,6 +21,7 @@ from indexing.parsing.text_joining import join_lines
 _TOLERANCE = 3.0
 _MOST_STROKES = 1500
 _LEAST_FILLED = 0.35
+_NEARLY_ALL = 0.75
 _MOST_CELL_CHARACTERS = 900
 _CAPTION = re.compile(r"(?:table|tab\.|表格?)\s*[\dA-Z]+(?:[.\-–][\dA-Z]+)*\s*[:：.]?", re.I)
 _CAPTION_GAP = 30.0
@@ -95,9 +96,20 @@ def _outer_strokes(edges: list[dict[str, Any]]) -> list[dict[str, Any]]:
             and rule["x0"] - _TOLERANCE <= stroke["x0"] <= rule["x1"] + _TOLERANCE
         ]  # fmt: skip
         if len(crossing) > 1:
-            ends = (min(rule["x0"] for rule in crossing), max(rule["x1"] for rule in crossing))
+            lefts, rights = ([rule[key] for rule in crossing] for key in ("x0", "x1"))
+            ends = (_shared(lefts), -_shared([-x for x in rights]))
             outer.extend({**stroke, "x0": x, "x1": x} for x in ends)
     return outer
+
+
+def _shared(ends: list[float]) -> float:
+    """Return where the rules end: the median where nearly all end there, else the least.
+
+    A table that runs on over the rule of the page's foot keeps its border; rules of a drawing share none.
+    """
+    middle = sorted(ends)[len(ends) // 2]
+    near_count = sum(abs(end - middle) <= _TOLERANCE for end in ends)
+    return middle if near_count >= _NEARLY_ALL * len(ends) else min(ends)
 
 
 def _make_table(page: Page, cells: list[Box], *, is_spaced: bool) -> PageTable | None:

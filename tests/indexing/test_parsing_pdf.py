@@ -191,3 +191,27 @@ def test_marks_of_a_drawing_are_dropped_and_short_words_kept(tmp_path: Path) -> 
     draw.end_page()
     draw.save()
     assert [e.text for e in parse_file(tmp_path / "a.pdf", "pdf", SETTINGS).elements] == ["Closed", "No"]
+
+
+def test_a_table_without_outer_borders_that_runs_over_the_foots_rule_keeps_its_first_column(
+    tmp_path: Path,
+) -> None:
+    manual = Manual(tmp_path / "a.pdf")
+    canvas = manual.canvas
+    canvas.setFont("Helvetica", 9)
+    rows = [("Code", "Meaning"), *((f"E-{n}", f"fault number {n}") for n in range(11, 21))]
+    for place, cells in enumerate(rows):
+        canvas.line(72, 200 - 18 * place, 500, 200 - 18 * place)
+        canvas.drawString(76, 187 - 18 * place, cells[0])
+        canvas.drawString(204, 187 - 18 * place, cells[1])
+    bottom = 200 - 18 * len(rows)
+    canvas.line(72, bottom, 500, bottom)
+    canvas.line(200, 200, 200, bottom)
+    canvas.line(66, 25, 520, 25)
+    manual.end_page()
+    manual.save()
+    (table,) = [
+        row for row in parse_file(tmp_path / "a.pdf", "pdf", SETTINGS).elements if row.kind == "table"
+    ]
+    assert table.text.splitlines()[0] == "Code: E-11 · Meaning: fault number 11"
+    assert len(table.text.splitlines()) == 10
