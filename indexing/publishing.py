@@ -9,6 +9,7 @@ of its base changed; else its files are kept and only what came since is written
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,6 +39,7 @@ from indexing.snapshots import (
     BASE,
     DELTA,
     LEXICAL_FOLDER,
+    TUNING_FILE,
     VECTORS_FILE,
     Background,
     Manifest,
@@ -251,6 +253,8 @@ class Publisher:
             disk_errors(self._folder),
         ):
             write_contents(unfinished, state.versions, state.counts)
+            with suppress(FileNotFoundError):  # how it is ranked, as long as nobody tunes again
+                shutil.copyfile(self._folder / TUNING_FILE, unfinished / TUNING_FILE)
             progress.advance()
             segments, background = self._write_segments(unfinished, state, served)
             progress.advance()

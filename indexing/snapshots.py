@@ -31,6 +31,7 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 VECTORS_FILE = "vectors.faiss"
 LEXICAL_FOLDER = "lexical"
+TUNING_FILE = "tuning.json"
 BASE, DELTA = "base", "delta"
 VectorKind = Literal["flat", "hnsw", "ivf-sq8"]
 _CURRENT = "current"

@@ -28,8 +28,8 @@ from indexing.embedding import Embedder
 from indexing.opening import OpenSnapshot
 from indexing.ranking import fuse, uncrowded
 from indexing.reranking import FEATURES, Lanes, rerank, train
+from indexing.snapshots import TUNING_FILE
 
-TUNING_FILE = "tuning.json"
 RERANKED = "reranked"
 Floats = np.typing.NDArray[np.float64]
 QUESTIONS = 300
@@ -166,7 +166,7 @@ def _reranked(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> li
 
 
 def write_tuning(folder: Path, tuning: Tuning) -> None:
-    """Keep what tuning found with the collection."""
+    """Keep what tuning found with the collection; the next snapshot's manifest holds it too."""
     write_json(folder / TUNING_FILE, tuning)
 
 

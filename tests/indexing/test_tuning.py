@@ -13,8 +13,8 @@ from assistant.core.settings import SearchSettings
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
 from indexing.opening import OpenSnapshot
+from indexing.snapshots import TUNING_FILE, open_current
 from indexing.tuning import (
-    TUNING_FILE,
     Tuning,
     TuningQuestion,
     make_questions,
@@ -100,3 +100,19 @@ def test_a_damaged_file_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(IndexBroken, match=TUNING_FILE) as raised:
         tuned_settings(tmp_path, SearchSettings(), "f")
     assert "--suite FILE" in str(raised.value)
+
+
+def test_the_next_snapshot_holds_what_tuning_found(
+    snapshot: OpenSnapshot, make_builder: type[Builder], home: Home, tmp_path: Path
+) -> None:
+    folder = home.collection("pumps")
+    _, manifest = open_current(folder)
+    assert TUNING_FILE not in manifest.files
+    tuning = tune(snapshot, HashingEmbedder(), SearchSettings())
+    assert tuning is not None
+    write_tuning(folder, tuning)
+    (tmp_path / "new.txt").write_text("The Q9 has a heater.", "utf-8")
+    make_builder().add([tmp_path / "new.txt"])
+    path, manifest = open_current(folder)
+    assert TUNING_FILE in manifest.files
+    assert msgspec.json.decode((path / TUNING_FILE).read_bytes(), type=Tuning) == tuning
