@@ -13,9 +13,8 @@ from indexing.reranking import FEATURES, Lanes, rerank
 from indexing.second_step import second_step, with_second_step
 
 Lane = Sequence[tuple[int, float]]
-# measured: from .05 on the first thousand tokens hold less of answers that run over two chunks
-_NEIGHBOUR_COST = 0.03
-# for each better chunk of its document; measured: pages of a manual .70 to .74 in the first five, none lower
+# for each better chunk of its document; measured: pages of a manual .70 to .74 in the first five, none lower;
+# with more, the first thousand tokens hold less of answers that run over two chunks
 _EARLIER_COST = 0.01
 _MOST_EARLIER = 2
 _CROWD_SHARE = 0.2
@@ -117,22 +116,16 @@ def fuse(lanes: Lanes, dense_weight: float) -> dict[int, float]:
 
 
 def spread(scores: Mapping[int, float], chunks: Mapping[int, Chunk]) -> dict[int, float]:
-    """Return the scores with a small cost for chunks that come after better ones of the same place.
+    """Return the scores with a small cost for chunks that come after better ones of their document.
 
-    A chunk that continues a better one says much the same of their section; one after others of its document
-    makes room for another document where that is as good.
+    They often say much the same, so that another document that is as good comes before the second.
     """
-    seen: set[tuple[str, tuple[str, ...], int]] = set()
     taken: Counter[str] = Counter()
     spaced = dict(scores)
     for number in sorted(scores, key=lambda number: (-scores[number], number)):
-        chunk = chunks[number]
-        section = (chunk.document, chunk.heading_path)
-        is_continued = {(*section, chunk.position - 1), (*section, chunk.position + 1)} & seen
-        earlier = min(taken[chunk.document], _MOST_EARLIER)
-        spaced[number] -= _NEIGHBOUR_COST if is_continued else _EARLIER_COST * earlier
-        seen.add((*section, chunk.position))
-        taken[chunk.document] += 1
+        document = chunks[number].document
+        spaced[number] -= _EARLIER_COST * min(taken[document], _MOST_EARLIER)
+        taken[document] += 1
     return spaced
 
 
@@ -149,7 +142,7 @@ def _fronts(scores: Mapping[int, float], top_k: int, *, is_whole: bool) -> Itera
     ranked = sorted(scores, key=lambda number: (-scores[number], number))
     count = len(ranked) if is_whole else _FRONT * top_k
     while count < len(ranked):
-        least = scores[ranked[count - 1]] - _NEIGHBOUR_COST
+        least = scores[ranked[count - 1]] - _EARLIER_COST * _MOST_EARLIER
         yield [number for number in ranked if scores[number] >= least], count
         count *= _FRONT
     yield ranked, len(ranked)

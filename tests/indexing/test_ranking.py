@@ -16,46 +16,19 @@ from indexing.search import Searcher
 MakeBuilder = Callable[..., Builder]
 
 
-def chunk(position: int, section: str = "Seals", document: str = "pump.md") -> Chunk:
+def chunk(position: int, document: str = "pump.md") -> Chunk:
     return Chunk(
         id=f"{document}{position}",
         document=document,
         version=1,
         position=position,
         text=f"text {position}",
-        heading_path=("Manual", section),
+        heading_path=("Manual", "Seals"),
     )
 
 
 def order(scores: dict[int, float]) -> list[int]:
     return sorted(scores, key=lambda number: -scores[number])
-
-
-def test_a_chunk_that_continues_a_better_one_makes_room_for_another_place() -> None:
-    chunks = {1: chunk(4), 2: chunk(5), 3: chunk(0, document="fan.md")}
-    spaced = spread({1: 0.9, 2: 0.8, 3: 0.79}, chunks)
-    assert order(spaced) == [1, 3, 2]
-    assert spaced[1] == 0.9
-    assert spaced[3] == 0.79
-    assert spaced[2] == pytest.approx(0.77)
-
-
-def test_a_clearly_better_continuation_keeps_its_place() -> None:
-    chunks = {1: chunk(5), 2: chunk(4), 3: chunk(0, document="fan.md")}
-    assert order(spread({1: 0.9, 2: 0.8, 3: 0.7}, chunks)) == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    "other", [chunk(5, section="Fan"), chunk(6)], ids=["another section", "not its neighbour"]
-)
-def test_other_chunks_of_a_document_pay_less_than_neighbours(other: Chunk) -> None:
-    spaced = spread({1: 0.9, 2: 0.89}, {1: chunk(4), 2: other})
-    assert spaced == {1: 0.9, 2: pytest.approx(0.88)}
-
-
-def test_chunks_of_other_documents_pay_nothing() -> None:
-    scores = {1: 0.9, 2: 0.89}
-    assert spread(scores, {1: chunk(4), 2: chunk(5, document="fan.md")}) == scores
 
 
 def test_a_document_with_better_chunks_makes_room_for_another_as_good() -> None:
@@ -67,12 +40,14 @@ def test_a_document_with_better_chunks_makes_room_for_another_as_good() -> None:
     }  # fmt: skip
 
 
-def test_the_worse_of_two_is_spread_and_the_cost_is_paid_once() -> None:
-    chunks = {1: chunk(3), 2: chunk(4), 3: chunk(5)}
-    spaced = spread({1: 0.9, 2: 0.5, 3: 0.8}, chunks)
-    assert spaced[1] == 0.9
-    assert spaced[3] == pytest.approx(0.79)
-    assert spaced[2] == pytest.approx(0.47)
+def test_a_clearly_better_chunk_keeps_its_place() -> None:
+    chunks = {1: chunk(5), 2: chunk(4), 3: chunk(0, document="fan.md")}
+    assert order(spread({1: 0.9, 2: 0.8, 3: 0.7}, chunks)) == [1, 2, 3]
+
+
+def test_chunks_of_different_documents_pay_nothing() -> None:
+    scores = {1: 0.9, 2: 0.89}
+    assert spread(scores, {1: chunk(4), 2: chunk(5, document="fan.md")}) == scores
 
 
 @pytest.mark.parametrize(
