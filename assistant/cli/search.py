@@ -101,6 +101,9 @@ def passage_row(passage: Passage) -> dict[str, object]:
         "heading_path": chunk.heading_path,
         "text": chunk.text,
         "metadata": passage.metadata,
+        "dense": None if passage.dense is None else round(passage.dense, 6),
+        "lexical": None if passage.lexical is None else round(passage.lexical, 6),
+        "is_code_match": passage.is_code_match,
         **({} if chunk.confidence is None else {"confidence": chunk.confidence}),
         **({} if chunk.box is None else {"box": chunk.box}),
     }

@@ -107,6 +107,14 @@ class FoundPassage(Schema, frozen=True, kw_only=True):
     text: str
     chunk_id: str
     metadata: Annotated[dict[str, str | list[str]], Meta(description="Of the document.")]
+    dense: Annotated[float | None, Meta(description="Cosine to the query, of the dense lane.")] = None
+    lexical: Annotated[float | None, Meta(description="BM25 score of the lexical lane.")] = None
+    is_code_match: Annotated[bool, Meta(description="A code of the query stands in it.")] = False
+    confidence: Annotated[float | None, Meta(description="Of text recognition, 0 to 1.")] = None
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        Meta(description="Left, top, right and bottom on its page in points, where the format has places."),
+    ] = None
 
     @classmethod
     def from_passage(cls, passage: Passage) -> "FoundPassage":
@@ -125,6 +133,11 @@ class FoundPassage(Schema, frozen=True, kw_only=True):
                 key: value if isinstance(value, str) else list(value)
                 for key, value in passage.metadata.items()
             },
+            dense=None if passage.dense is None else round(passage.dense, 6),
+            lexical=None if passage.lexical is None else round(passage.lexical, 6),
+            is_code_match=passage.is_code_match,
+            confidence=chunk.confidence,
+            box=chunk.box,
         )
 
 

@@ -74,8 +74,11 @@ def test_search_prints_exactly_the_fixed_shape(data: Path) -> None:
     (passage,) = found["passages"]
     assert list(found) == ["passages"]
     assert list(passage) == [
-        *("rank", "score", "document", "version", "page", "heading_path", "text", "metadata")
+        *("rank", "score", "document", "version", "page", "heading_path", "text", "metadata"),
+        *("dense", "lexical", "is_code_match"),
     ]
+    assert passage["is_code_match"]
+    assert passage["dense"] is not None
     assert (passage["rank"], passage["document"], passage["version"], passage["page"]) == (
         1,
         "en/pump.md",

@@ -18,7 +18,8 @@ async def test_search_gives_what_the_command_line_prints(
     assert [passage["rank"] for passage in passages] == [1, 2]
     assert passages[0]["document"] == document
     assert set(passages[0]) == {
-        *("rank", "score", "document", "version", "page", "heading_path", "text", "chunk_id", "metadata")
+        *("rank", "score", "document", "version", "page", "heading_path", "text", "chunk_id", "metadata"),
+        *("dense", "lexical", "is_code_match", "confidence", "box"),
     }
 
 
