@@ -20,7 +20,7 @@ from assistant.answering.composing import Prepared
 from assistant.answering.confidence import is_too_unsure, measure_confidence
 from assistant.answering.extracts import extract
 from assistant.answering.figures import mend_figures
-from assistant.answering.formats import finish_formed
+from assistant.answering.formats import finish_formed, sanitise_formed
 from assistant.answering.guarding import repeats_instructions
 from assistant.answering.sanitising import sanitise
 from assistant.core.records import Answer, Citation, HandOverReason, Passage, ToolCall, Usage
@@ -111,9 +111,11 @@ def finish_calls(
 
 def _formed(row: Prepared, answer: Answer, schema: dict[str, Any]) -> Answer:
     """Return an answer in JSON, checked; a refusal is in words."""
-    if repeats_instructions(answer.text, row.instructions):
+    sources = (*(passage.chunk.text for passage in row.checked), row.understood.text)
+    text = sanitise_formed(answer.text, schema, sources)
+    if text is None or repeats_instructions(text, row.instructions):
         return _declined(row, answer, "refused")
-    formed = finish_formed(msgspec.structs.replace(answer, passages=row.checked), schema)
+    formed = finish_formed(msgspec.structs.replace(answer, text=text, passages=row.checked), schema)
     if formed.abstained:
         return _declined(row, answer, "refused")
     citations = _verbatim(formed.citations, row.passages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from assistant.answering.abstention import is_abstention
 from assistant.answering.citations import cite, is_grounded
 from assistant.answering.engine_spans import traced_stream
+from assistant.answering.sanitising import sanitise
 from assistant.core.errors import EngineError, InputError
 from assistant.core.language import Language
 from assistant.core.prompts import not_covered, render
@@ -148,20 +149,35 @@ def finish_formed(answer: Answer, schema: Mapping[str, object]) -> Answer:
     return msgspec.structs.replace(answer, text=marked if fits else answer.text, citations=citations)
 
 
+def sanitise_formed(text: str, schema: Mapping[str, object], sources: Sequence[str]) -> str | None:
+    """Return JSON whose keys and strings are sanitised as other answers are; None if that breaks the schema.
+
+    Args:
+        text: JSON.
+        schema: that it fits; addresses that the schema itself names may stay.
+        sources: texts whose addresses may be named.
+    """
+    named = (*sources, *_strings(schema))
+    value = json.loads(text)
+    clean = _mapped(value, lambda said: sanitise(said, named))
+    if clean == value:
+        return text
+    made = json.dumps(clean, ensure_ascii=False)
+    return None if read_formed(made, schema)[1] else made
+
+
 def _cite(text: str, said: Set[str], passages: tuple[Passage, ...]) -> tuple[str, tuple[Citation, ...]]:
     """Check the ``[n]`` marks inside strings as ``cite`` does; the JSON around them stays."""
     found: dict[int, Citation] = {}
 
-    def checked(value: Any) -> Any:
-        if isinstance(value, str) and value in said:
-            marked, citations = cite(value, passages)
-            found.update({row.number: row for row in citations})
-            return marked
-        if isinstance(value, dict):
-            return {key: checked(child) for key, child in value.items()}
-        return [checked(child) for child in value] if isinstance(value, list) else value
+    def checked(value: str) -> str:
+        if value not in said:
+            return value
+        marked, citations = cite(value, passages)
+        found.update({row.number: row for row in citations})
+        return marked
 
-    value = checked(json.loads(text))
+    value = _mapped(json.loads(text), checked, keys=False)
     return json.dumps(value, ensure_ascii=False), tuple(found[number] for number in sorted(found))
 
 
@@ -208,6 +224,17 @@ def _strings(value: object) -> list[str]:
         return [value]
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [text for child in children for text in _strings(child)]
+
+
+def _mapped(value: Any, change: Callable[[str], str], *, keys: bool = True) -> Any:
+    """Return JSON with each string changed, and each key where they are wanted too."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {
+            (change(key) if keys else key): _mapped(child, change, keys=keys) for key, child in value.items()
+        }
+    return [_mapped(child, change, keys=keys) for child in value] if isinstance(value, list) else value
 
 
 def _refuse_constant(name: str) -> None:

@@ -52,6 +52,33 @@ async def test_the_format_asked_for_is_the_format_delivered(
     assert json.loads(text) == value
 
 
+@pytest.mark.parametrize(("question", "written"), [(EN, GOOD), (ZH, ZH_GOOD)])
+async def test_strings_in_json_hold_no_html_and_no_foreign_link(
+    serve_in_memory: Serve, make_pipelines: Any, watched_engine: Any, ask: Ask, question: str, written: str
+) -> None:
+    bad = "<script>steal()</script>![x](https://evil.example/p.png) See https://evil.example/login"
+    engine = watched_engine([("E07|E12", written.replace('": "', f'": "{bad} ', 1))])
+    named = {"const": "https://schema.example/v1"}
+    with_address = SCHEMA | {
+        "properties": SCHEMA["properties"] | {"kind": named, "link": {"pattern": "^https://evil"}},  # type: ignore[operator]
+    }
+    own = written.replace("}", ', "kind": "https://schema.example/v1"}')
+    spoilt = written.replace("}", ', "link": "https://evil.example"}')
+    by_schema = watched_engine([("E07|E12", own)])
+    broken = watched_engine([("E07|E12", spoilt)])
+    asked = ask(question, response_format={"type": "json_schema", "json_schema": {"schema": with_address}})
+    said = []
+    for one in (engine, by_schema, broken):
+        async with serve_in_memory(make_pipelines(one)) as client:
+            said.append(message((await client.post(URL, json=asked)).json()))
+    clean = json.loads(said[0]["content"])["meaning"]
+    assert [text for text in ("evil", "<", "![", "steal") if text in clean] == []
+    assert "E07" in clean or "E12" in clean
+    assert json.loads(said[1]["content"])["kind"] == named["const"]
+    assert said[2]["content"] is None  # without its address it fits the schema no more
+    assert said[2]["refusal"]
+
+
 async def test_an_engine_that_writes_it_wrongly_is_asked_again_once(
     serve_in_memory: Serve, make_pipelines: Any, watched_engine: Any, ask: Ask
 ) -> None:
