@@ -110,7 +110,7 @@ def create_app(
 
     traces = make_traces(settings.tracing, spans)
     rates = make_rates(settings.redis)
-    extra, running = _mcp(service, desk, kept)
+    extra, running = _mcp(service, desk, kept, settings.service.max_body_mebibytes << 20)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncGenerator[None, None]:
@@ -153,12 +153,12 @@ def create_app(
 
 
 def _mcp(
-    service: Service, desk: Desk, kept: Kept
+    service: Service, desk: Desk, kept: Kept, max_body: int
 ) -> tuple[list[ASGIRouteHandler], AbstractAsyncContextManager[None]]:
     """Return the route of the MCP server and what runs it; neither where its extra is not installed."""
     if not has_mcp():
         return [], nullcontext()
-    route, running = make_mcp(McpTools(service, desk, kept), version("deskmate"))
+    route, running = make_mcp(McpTools(service, desk, kept), version("deskmate"), max_body)
     return [route], running
 
 

@@ -8,23 +8,21 @@ from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import (
     ASGIApp,
-    HTTPReceiveMessage,
-    HTTPRequestEvent,
     HTTPResponseBodyEvent,
     HTTPResponseStartEvent,
     Message,
     Receive,
     Scope,
     Send,
-    WebSocketReceiveMessage,
 )
 
 from assistant.core.access import Caller
 from assistant.core.access import Scope as Access
 from assistant.core.ids import content_id
+from assistant.service.bodies import give_again, read_body
 from assistant.service.kept import Kept
 from assistant.service.layer import Layer
-from assistant.service.refusals import IdempotencyReused, IdempotencyRunning, PayloadTooLarge
+from assistant.service.refusals import IdempotencyReused, IdempotencyRunning
 from assistant.store.idempotency import Idempotency, Replay
 
 HEADER = b"idempotency-key"
@@ -59,7 +57,7 @@ class IdempotentPosts(Layer):
             raise ClientException("Idempotency-Key must be one word of at most 128 printable letters")
         handler = scope["route_handler"]
         limit = handler.resolve_request_max_body_size() if isinstance(handler, HTTPRouteHandler) else None
-        body = await _read(receive, min(self._max_body, limit or self._max_body))
+        body = await read_body(scope, receive, min(self._max_body, limit or self._max_body))
         name = _name(scope, values[0])
         fingerprint = await self._kept.run(lambda: _fingerprint(scope, body))
         before = await self._kept.write(
@@ -68,7 +66,7 @@ class IdempotentPosts(Layer):
         if before is not None:
             await _replay(before, fingerprint, send)
             return
-        await self._do(name, _Recorder(send), _again(body, receive), scope, next_app)
+        await self._do(name, _Recorder(send), give_again(body, receive), scope, next_app)
 
     async def _do(
         self, name: str, recorder: "_Recorder", receive: Receive, scope: Scope, next_app: ASGIApp
@@ -126,34 +124,6 @@ def _may(caller: object, needs: Access | None) -> bool:
 
 async def _nothing() -> None:
     """Stand for what is done once an answer is complete."""
-
-
-async def _read(receive: Receive, most: int) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientException("the client has gone")
-        body += message.get("body", b"")
-        if len(body) > most:
-            raise PayloadTooLarge(f"the request body is larger than {most >> 20} MiB")
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a ``receive`` that gives the body first, and then what the connection has to say."""
-    is_given = False
-
-    async def give() -> HTTPReceiveMessage | WebSocketReceiveMessage:
-        nonlocal is_given
-        if is_given:
-            return await receive()
-        is_given = True
-        whole: HTTPRequestEvent = {"type": "http.request", "body": body, "more_body": False}
-        return whole
-
-    return give
 
 
 def _name(scope: Scope, key: bytes) -> str:

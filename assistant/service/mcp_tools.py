@@ -21,6 +21,7 @@ from assistant.core.access import Caller
 from assistant.core.errors import DeskmateError, NotFoundError
 from assistant.service.access import check_collection, narrow
 from assistant.service.asking import Ask, Desk
+from assistant.service.bodies import give_again, read_body
 from assistant.service.controllers.feedback import store_feedback
 from assistant.service.door import give_caller
 from assistant.service.kept import Kept
@@ -118,10 +119,17 @@ def has_mcp() -> bool:
     return importlib.util.find_spec("mcp") is not None
 
 
-def make_mcp(tools: McpTools, version: str) -> tuple[ASGIRouteHandler, AbstractAsyncContextManager[None]]:
+def make_mcp(
+    tools: McpTools, version: str, max_body: int
+) -> tuple[ASGIRouteHandler, AbstractAsyncContextManager[None]]:
     """Return the route, and what is to run as long as the service does.
 
     Requests stand alone: no session is kept between them, so that any process can answer the next one.
+
+    Args:
+        tools: what is offered.
+        version: of the server.
+        max_body: of a request, bytes; the protocol's own limit answers in plain text.
     """
     from mcp.server.mcpserver import MCPServer
     from mcp.server.transport_security import TransportSecuritySettings
@@ -133,6 +141,7 @@ def make_mcp(tools: McpTools, version: str) -> tuple[ASGIRouteHandler, AbstractA
         streamable_http_path="/",
         json_response=True,
         stateless_http=True,
+        max_request_body_size=max_body,
         # the service's own layers check the Host header and requests of other web pages
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
@@ -140,9 +149,10 @@ def make_mcp(tools: McpTools, version: str) -> tuple[ASGIRouteHandler, AbstractA
 
     @asgi("/mcp", opt={"needs": "ask"}, copy_scope=True)
     async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, max_body)
         token = _caller.set(give_caller(scope))
         try:
-            await manager.handle_request(scope, receive, send)  # type: ignore[arg-type]
+            await manager.handle_request(scope, give_again(body, receive), send)  # type: ignore[arg-type]
         finally:
             _caller.reset(token)
 
