@@ -190,6 +190,7 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
         collection: the collection that ``/`` and unnamed requests use.
         max_body_mebibytes: larger requests are refused.
         concurrent_answers: answers made at once; more wait in the engine's queue.
+        cors_origins: other web pages that may ask with a key, such as ``https://desk.corp.example``.
     """
 
     host: str = "127.0.0.1"
@@ -198,6 +199,7 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     collection: str = "default"
     max_body_mebibytes: Positive = 4
     concurrent_answers: Positive = 64
+    cors_origins: tuple[str, ...] = ()
 
 
 class ModelsSettings(Section, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.handlers import ASGIRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -19,6 +20,7 @@ from assistant.core.settings import Settings
 from assistant.jobs.news import make_news
 from assistant.service.asking import Desk
 from assistant.service.auditing import Auditing
+from assistant.service.compression import Compression
 from assistant.service.controllers.answers import AnswersController
 from assistant.service.controllers.chat import ChatController
 from assistant.service.controllers.collection import CollectionsController
@@ -43,7 +45,7 @@ from assistant.service.controllers.uploads import UploadsController
 from assistant.service.controllers.usage import EmbeddingsController, MetricsController, UsageController
 from assistant.service.controllers.webhooks import WebhooksController
 from assistant.service.door import Authentication, Door, check_scope, give_caller
-from assistant.service.guards import LocalHosts, check_exposure, check_same_site, is_loopback
+from assistant.service.guards import CORS_IN, CORS_OUT, LocalHosts, SameSite, check_exposure, is_loopback
 from assistant.service.home_pipelines import HomePipelines
 from assistant.service.idempotency import IdempotentPosts
 from assistant.service.job_news import JobNews
@@ -136,6 +138,7 @@ def create_app(
             Measuring(metrics),
             RequestIds(),
             *([traces] if traces else []),
+            Compression(),
             Patience(settings.limits.slow_seconds),
             *([LocalHosts()] if is_loopback(settings.service.host) else []),
         ],
@@ -144,6 +147,7 @@ def create_app(
         exception_handlers=PROBLEM_HANDLERS,
         response_headers=_HEADERS,
         request_max_body_size=settings.service.max_body_mebibytes << 20,
+        cors_config=_cors(settings.service.cors_origins),
         openapi_config=_openapi(),
         logging_config=None,
         debug=False,
@@ -169,7 +173,7 @@ def _guarded(
     limits = settings.limits
     return Router(
         "/",
-        guards=[check_same_site, check_scope],
+        guards=[SameSite(settings.service.cors_origins), check_scope],
         middleware=[
             Auditing(kept),
             Authentication(door),
@@ -228,6 +232,20 @@ def check_routes(app: Litestar) -> None:
         for handler in getattr(route, "route_handlers", ()):
             if route.path.startswith("/v1") and handler.opt.get("needs") not in SCOPES:
                 raise ValueError(f"{route.path} names no scope: opt={{'needs': …}}")
+
+
+def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
+    """Return what other web pages may do; None where none is named, and browsers keep them out."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=list(CORS_IN),
+        expose_headers=list(CORS_OUT),
+        allow_credentials=False,  # a page elsewhere brings a key, never a session's cookie
+        max_age=600,
+    )
 
 
 def _openapi() -> OpenAPIConfig:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
@@ -19,6 +19,18 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PORT = re.compile(r":\d{1,5}$")
 _HASH_A_KEY = "$(printf %s KEY | sha256sum | cut -c1-64)"
 MISDIRECTED = 421
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?")
+CORS_IN = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Upload-Offset",
+    "X-Deskmate-Strict",
+    "X-Request-ID",
+)
+CORS_OUT = ("ETag", "Idempotent-Replayed", "Location", "Retry-After", "Upload-Offset", "X-Request-ID")
 
 AnyConnection = ASGIConnection[BaseRouteHandler, object, object, State]
 
@@ -41,13 +53,20 @@ def check_exposure(service: ServiceSettings, has_keys: Callable[[], bool]) -> No
         has_keys: tells whether there are keys in the database; asked only where that matters.
 
     Raises:
-        InputError: the host is no loopback address and there is no key, or a key's hash is none.
+        InputError: the host is no loopback address and there is no key, or a key's hash or an origin is none.
     """
     for digest in service.api_key_sha256:
         if not _SHA256.fullmatch(digest.lower()):
             raise InputError(
                 f"service.api_key_sha256 holds {digest[:12]!r}…, which is no SHA-256 in hex",
                 next_command=f"deskmate --set service.api_key_sha256={_HASH_A_KEY} serve",
+            )
+    for origin in service.cors_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise InputError(
+                f"service.cors_origins holds {origin[:100]!r}, which is no origin such as "
+                "https://desk.corp.example: no path, no *",
+                next_command="deskmate config show",
             )
     if not is_loopback(service.host) and not service.api_key_sha256 and not has_keys():
         raise InputError(
@@ -57,10 +76,25 @@ def check_exposure(service: ServiceSettings, has_keys: Callable[[], bool]) -> No
         )
 
 
-def check_same_site(connection: AnyConnection, _handler: BaseRouteHandler) -> None:
-    """Turn away what a browser sends on behalf of another web page; programs send no such header."""
-    if connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-        raise PermissionDeniedException("requests from other web pages are not answered")
+class SameSite:
+    """Turns away what a browser sends on behalf of another web page; programs send no such header.
+
+    Args:
+        origins: web pages that may ask all the same.
+    """
+
+    def __init__(self, origins: Sequence[str] = ()) -> None:
+        self._origins = frozenset(origins)
+
+    def __call__(self, connection: AnyConnection, _handler: BaseRouteHandler) -> None:
+        """Check one request.
+
+        Raises:
+            PermissionDeniedException: another page sent it.
+        """
+        site = connection.headers.get("sec-fetch-site", "none")
+        if site not in {"none", "same-origin"} and connection.headers.get("origin") not in self._origins:
+            raise PermissionDeniedException("requests from other web pages are not answered")
 
 
 class LocalHosts(ASGIMiddleware):
