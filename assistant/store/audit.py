@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from assistant.core.records import Record
 from assistant.store.meta import Meta
-from assistant.store.service_tables import AuditRow
+from assistant.store.service_tables import AuditRow, audit_guards
 
 _COUNTER = "next_audit_number"
 _HEAD = "audit_head"
+_ANCHOR = "audit_anchor"
 _PER_QUERY = 1000
 START = "0" * 64
 
@@ -60,6 +61,7 @@ class ChainReport(Record, frozen=True, kw_only=True):
 
     Attributes:
         count: entries read.
+        pruned: number of the last entry that was taken out because of its age, 0 if none was.
         head: digest of the last one; kept elsewhere, it proves later that nothing was cut off.
         broken_at: number of the first entry that was changed, or that follows a missing one; None if good.
         reason: what is wrong there.
@@ -67,15 +69,22 @@ class ChainReport(Record, frozen=True, kw_only=True):
 
     count: int
     head: str
+    pruned: int = 0
     broken_at: int | None = None
     reason: str = ""
 
 
 class AuditLog:
-    """The log within one session."""
+    """The log within one session.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: of the database.
+        clock: tells the time.
+    """
+
+    def __init__(self, session: Session, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._session = session
+        self._clock = clock
 
     def append(self, event: AuditEvent) -> AuditEntry:
         """Write an entry behind the last one."""
@@ -86,7 +95,7 @@ class AuditLog:
         row = AuditRow(
             **msgspec.structs.asdict(event),
             number=number,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            time=self._clock().isoformat(timespec="milliseconds"),
             previous=meta.get(_HEAD) or START,
         )
         row.digest = _digest(row)
@@ -119,22 +128,61 @@ class AuditLog:
             self._session.expunge_all()
 
     def verify(self) -> ChainReport:
-        """Compute every digest anew and follow the chain to its end."""
-        expected, count = START, 0
+        """Compute every digest anew and follow the chain from where it begins to its end."""
+        pruned, expected = self.anchor()
+        last, count = pruned, 0
         for entry in self.all():
             reason = ""
-            if entry.number != count + 1:
-                reason = f"entry {count + 1} is missing"
+            if entry.number != last + 1:
+                reason = f"entry {last + 1} is missing"
             elif entry.previous != expected:
                 reason = "it does not follow the entry before"
             elif _digest(entry) != entry.digest:
                 reason = "it was changed"
             if reason:
-                return ChainReport(count=count, head=expected, broken_at=entry.number, reason=reason)
-            expected, count = entry.digest, count + 1
+                return ChainReport(
+                    count=count, head=expected, pruned=pruned, broken_at=entry.number, reason=reason
+                )
+            expected, last, count = entry.digest, entry.number, count + 1
+        report = ChainReport(count=count, head=expected, pruned=pruned)
         if expected != (Meta(self._session).get(_HEAD) or START):
-            return ChainReport(count=count, head=expected, broken_at=count + 1, reason="the end was cut off")
-        return ChainReport(count=count, head=expected)
+            return msgspec.structs.replace(report, broken_at=last + 1, reason="the end was cut off")
+        return report
+
+    def anchor(self) -> tuple[int, str]:
+        """Return number and digest of the last entry that was pruned, 0 and the start where none was."""
+        number, _, digest = (Meta(self._session).get(_ANCHOR) or f"0 {START}").partition(" ")
+        return int(number), digest
+
+    def older(self, before: str) -> list[AuditEntry]:
+        """Return the entries in front of the first one that is not older than ``before``, ISO 8601 in UTC."""
+        kept = self._session.scalar(select(func.min(AuditRow.number)).where(AuditRow.time >= before))
+        query = select(AuditRow).order_by(AuditRow.number)
+        return [
+            _entry(row)
+            for row in self._session.scalars(query if kept is None else query.where(AuditRow.number < kept))
+        ]
+
+    def prune(self, entries: Sequence[AuditEntry]) -> None:
+        """Take out the oldest entries; the log itself says so, and the chain goes on from the last of them.
+
+        Args:
+            entries: as ``older`` gave them within this transaction.
+        """
+        if not entries:
+            return
+        last = entries[-1]
+        dialect = self._session.get_bind().dialect.name
+        for drop, _ in audit_guards(dialect):
+            self._session.execute(text(drop))
+        self._session.execute(delete(AuditRow).where(AuditRow.number <= last.number))
+        for _, create in audit_guards(dialect):
+            self._session.execute(text(create))
+        Meta(self._session).put(_ANCHOR, f"{last.number} {last.digest}")
+        target = f"entries up to {last.number}, {last.digest}"
+        self.append(
+            AuditEvent(actor="local", role="", action="pruneAudit", target=target, status=200, request_id="")
+        )
 
 
 def to_ocsf(entry: AuditEntry) -> dict[str, object]:

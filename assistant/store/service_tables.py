@@ -143,17 +143,25 @@ class JobOriginRow(Table):
     key_id: Mapped[str] = mapped_column(String(64), index=True)
 
 
+def audit_guards(dialect: str) -> list[tuple[str, str]]:
+    """Return the statements that drop and make what refuses to change or delete an entry of the audit log."""
+    made: list[tuple[str, str]] = []
+    for verb in ("UPDATE", "DELETE"):
+        name = f"audit_no_{verb.lower()}"
+        if dialect == "sqlite":
+            message = "'the audit log is append-only'"
+            create = f"CREATE TRIGGER {name} BEFORE {verb} ON audit_log"
+            made.append((f"DROP TRIGGER {name}", f"{create} BEGIN SELECT RAISE(ABORT, {message}); END"))
+        elif dialect == "postgresql":
+            create = f"CREATE RULE {name} AS ON {verb} TO audit_log DO INSTEAD NOTHING"
+            made.append((f"DROP RULE {name} ON audit_log", create))
+    return made
+
+
 def _refuse_changes() -> None:
     """Let the database itself refuse to change or delete an entry of the audit log."""
-    for verb in ("UPDATE", "DELETE"):
-        name, message = f"audit_no_{verb.lower()}", "'the audit log is append-only'"
-        for dialect, statement in (
-            (
-                "sqlite",
-                f"CREATE TRIGGER {name} BEFORE {verb} ON audit_log BEGIN SELECT RAISE(ABORT, {message}); END",
-            ),
-            ("postgresql", f"CREATE RULE {name} AS ON {verb} TO audit_log DO INSTEAD NOTHING"),
-        ):
+    for dialect in ("sqlite", "postgresql"):
+        for _, statement in audit_guards(dialect):
             guard = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
             event.listen(AuditRow.__table__, "after_create", guard)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,43 @@ def test_the_audit_log_is_verified_and_exported(home: Home) -> None:
     assert [line["resources"][0]["name"] for line in lines] == ["0", "1"]
     assert isinstance(other.exception, DeskmateError)
     assert "entry 1: it was changed" in str(bad.exception)
+
+
+def test_old_entries_are_moved_to_a_file_and_the_rest_stays_verifiable(home: Home, tmp_path: Path) -> None:
+    database = Database(home.database_url)
+    with database.write() as session:
+        log = AuditLog(session, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+        event = AuditEvent(actor="key-1", role="admin", action="x", target="甲", status=200, request_id="r")
+        first, second, third = (log.append(event) for _ in range(3))
+    database.close()
+    connection = sqlite3.connect(home.root / "deskmate.sqlite3")
+    (guards,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()
+    file = tmp_path / "old.jsonl"
+    none = run("audit", "prune", "--days", "36500", "--to", str(tmp_path / "none.jsonl"), "--json")
+    pruned = run("audit", "prune", "--days", "1", "--to", str(file))
+    again = run("audit", "prune", "--days", "1", "--to", str(file))
+    good = run("audit", "verify", "--head", third.digest)
+    lost = run("audit", "verify", "--head", first.digest)
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    (kept,) = (json.loads(line) for line in run("audit", "export").output.splitlines())
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute("DELETE FROM audit_log")
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone() == (
+        guards,
+    )
+    connection.execute("UPDATE meta SET value = '2 ' || ? WHERE name = 'audit_anchor'", (second.digest,))
+    connection.commit()
+    connection.close()
+    forged = run("audit", "verify")
+    assert json.loads(none.output)["pruned"] == 0
+    assert "3 entries older" in pruned.output
+    assert isinstance(again.exception, InputError)
+    assert "1 entries after 3 pruned ones, whole" in good.output
+    assert isinstance(lost.exception, DeskmateError)
+    assert [line["unmapped"]["digest"] for line in lines] == [first.digest, second.digest, third.digest]
+    assert kept["resources"][0]["name"] == f"entries up to 3, {third.digest}"
+    assert kept["unmapped"]["previous"] == third.digest
+    assert "entry 3 is missing" in str(forged.exception)
 
 
 def test_a_backup_is_written_and_restored(

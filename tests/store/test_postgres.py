@@ -71,6 +71,13 @@ def test_keys_audit_and_idempotency(url: str) -> None:
         caller = Keys(session).caller(key_digest(secret.encode()))
         report = AuditLog(session).verify()
         replay = Idempotency(session, 1e9).begin("n", "f", 60)
+    with database.write() as session:
+        log = AuditLog(session)
+        log.prune(log.older("9999"))
+    with database.write() as session:
+        session.execute(text("DELETE FROM audit_log"))
+        pruned = AuditLog(session).verify()
+    assert (pruned.pruned, pruned.count, pruned.broken_at) == (3, 1, None)
     assert caller is not None
     assert caller.filters == {"customer": ("红",)}
     assert (report.count, report.broken_at) == (3, None)
