@@ -127,7 +127,7 @@ class AsyncDeskmateClient:
 
     async def collections(self) -> tuple[CollectionShown, ...]:
         """Return the collections that exist for the key."""
-        return (await self._call(calls.collections())).data
+        return tuple([row async for row in self.pages(calls.collections())])
 
     async def documents(self, collection: str | None = None) -> AsyncIterator[DocumentShown]:
         """Yield a collection's documents by name, page after page."""

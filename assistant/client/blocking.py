@@ -126,7 +126,7 @@ class DeskmateClient:
 
     def collections(self) -> tuple[CollectionShown, ...]:
         """Return the collections that exist for the key."""
-        return self._call(calls.collections()).data
+        return tuple(self.pages(calls.collections()))
 
     def documents(self, collection: str | None = None) -> Iterator[DocumentShown]:
         """Yield a collection's documents by name, page after page."""

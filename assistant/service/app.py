@@ -44,6 +44,7 @@ from assistant.service.controllers.training import AdaptersController, DatasetsC
 from assistant.service.controllers.uploads import UploadsController
 from assistant.service.controllers.usage import EmbeddingsController, MetricsController, UsageController
 from assistant.service.controllers.webhooks import WebhooksController
+from assistant.service.describing import describe
 from assistant.service.door import Authentication, Door, check_scope, give_caller
 from assistant.service.guards import CORS_IN, CORS_OUT, LocalHosts, SameSite, check_exposure, is_loopback
 from assistant.service.home_pipelines import HomePipelines
@@ -153,6 +154,7 @@ def create_app(
         debug=False,
     )
     check_routes(app)
+    describe(app)
     return app
 
 

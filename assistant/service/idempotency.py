@@ -22,18 +22,21 @@ from assistant.core.ids import content_id
 from assistant.service.bodies import give_again, read_body
 from assistant.service.kept import Kept
 from assistant.service.layer import Layer
-from assistant.service.refusals import IdempotencyReused, IdempotencyRunning
+from assistant.service.refusals import Conflict, IdempotencyReused, IdempotencyRunning
 from assistant.store.idempotency import Idempotency, Replay
 
 HEADER = b"idempotency-key"
 _GOOD = re.compile(rb"[\x21-\x7e]{1,128}")
+SHOWN_ONCE = "shown once"
 _KEPT_HEADERS = {b"content-type", b"location", b"etag"}
-_FAILED = 500
+_REFUSED, _FAILED = 400, 500
 _MOST_KEPT = 4 << 20
 
 
 class IdempotentPosts(Layer):
     """Remembers answers by key, caller, method and path; only for routes marked ``idempotent``.
+
+    Of routes marked ``idempotent=SHOWN_ONCE`` the answer itself is not kept: it is shown once.
 
     Args:
         kept: the answers.
@@ -66,7 +69,8 @@ class IdempotentPosts(Layer):
         if before is not None:
             await _replay(before, fingerprint, send)
             return
-        await self._do(name, _Recorder(send), give_again(body, receive), scope, next_app)
+        recorder = _Recorder(send, is_secret=options["idempotent"] == SHOWN_ONCE)
+        await self._do(name, recorder, give_again(body, receive), scope, next_app)
 
     async def _do(
         self, name: str, recorder: "_Recorder", receive: Receive, scope: Scope, next_app: ASGIApp
@@ -93,8 +97,9 @@ class IdempotentPosts(Layer):
 class _Recorder:
     """Passes an answer on and keeps a copy."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, is_secret: bool) -> None:
         self._send = send
+        self._is_secret = is_secret
         self.status = 0
         self.headers: tuple[tuple[str, str], ...] = ()
         self.body = bytearray()
@@ -110,7 +115,7 @@ class _Recorder:
                 if key.lower() in _KEPT_HEADERS
             )
         elif message["type"] == "http.response.body":
-            if len(self.body) <= _MOST_KEPT:
+            if len(self.body) <= _MOST_KEPT and not (self._is_secret and self.status < _REFUSED):
                 self.body += message.get("body", b"")
             if not message.get("more_body", False):
                 await self.when_complete()
@@ -145,6 +150,11 @@ async def _replay(before: Replay, fingerprint: str, send: Send) -> None:
         raise IdempotencyReused("this Idempotency-Key came before with another request")
     if before.status is None:
         raise IdempotencyRunning("the request with this Idempotency-Key is still being worked on")
+    if not before.body and dict(before.headers).get("location"):
+        raise Conflict(
+            f"this Idempotency-Key made {dict(before.headers)['location']} before; its secret was shown then "
+            "and is not kept: rotate it, or delete it and make another"
+        )
     headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in before.headers]
     headers += [(b"content-length", str(len(before.body)).encode()), (b"idempotent-replayed", b"true")]
     start: HTTPResponseStartEvent = {

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol, TypeVar
 
 from litestar.params import QueryParameter
@@ -69,3 +69,27 @@ def next_number(rows: Sequence[N], limit: int) -> tuple[Sequence[N], str | None]
     """Return a page and the cursor of the next one; one row more than ``limit`` was asked for."""
     page, has_more = cut(rows, limit)
     return page, encode_cursor(str(page[-1].number)) if has_more else None
+
+
+def page_after(
+    rows: Sequence[T], place: Callable[[T], str], cursor: str | None, limit: int
+) -> tuple[Sequence[T], str | None]:
+    """Return a page of rows that are all at hand, and the cursor of the next one.
+
+    Args:
+        rows: in their order.
+        place: names a row, as no other one.
+        cursor: of the last row seen; None for the first page.
+        limit: rows of a page.
+
+    Raises:
+        RequestRefused: the service gave no such cursor, or its row is gone.
+    """
+    after = decode_cursor(cursor)
+    start = 0
+    if after is not None:
+        start = next((number for number, row in enumerate(rows, 1) if place(row) == after), 0)
+        if not start:
+            raise RequestRefused("what the cursor names is gone; begin again without it", "cursor")
+    page, has_more = cut(rows[start : start + limit + 1], limit)
+    return page, encode_cursor(place(page[-1])) if has_more else None

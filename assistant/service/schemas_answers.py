@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from assistant.answering.topics import Topic
 from assistant.core.language import Language
 from assistant.core.records import Answer, Arm, Passage, Route, Section, Withheld
 from assistant.service.schemas import (
@@ -210,3 +211,11 @@ class HandoverList(Schema, frozen=True, kw_only=True):
 def found_passages(passages: tuple[Passage, ...]) -> tuple[FoundPassage, ...]:
     """Write passages."""
     return tuple(FoundPassage.from_passage(passage) for passage in passages)
+
+
+class TopicsReply(Schema, frozen=True, kw_only=True):
+    """Missing topics of a collection, and how many questions they were made of."""
+
+    collection: str
+    questions: int
+    data: tuple[Topic, ...]

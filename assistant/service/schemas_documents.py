@@ -41,6 +41,7 @@ class CollectionList(Schema, frozen=True, kw_only=True):
     """The collections that exist for the caller, by name."""
 
     data: tuple[CollectionShown, ...]
+    next_cursor: str | None
 
 
 class DocumentShown(Schema, frozen=True, kw_only=True):
@@ -94,6 +95,7 @@ class VersionList(Schema, frozen=True, kw_only=True):
     """All versions of a document, oldest first."""
 
     data: tuple[DocumentShown, ...]
+    next_cursor: str | None
 
 
 class NewDocument(Schema, frozen=True, kw_only=True, forbid_unknown_fields=True):

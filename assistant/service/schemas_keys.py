@@ -74,6 +74,7 @@ class KeyList(Schema, frozen=True, kw_only=True):
     """All keys, newest first."""
 
     data: tuple[KeyShown, ...]
+    next_cursor: str | None
 
 
 class AuditList(Schema, frozen=True, kw_only=True):

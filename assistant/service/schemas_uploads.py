@@ -54,3 +54,4 @@ class UploadList(Schema, frozen=True, kw_only=True):
     """The key's unfinished uploads, newest first; there are few."""
 
     data: tuple[UploadShown, ...]
+    next_cursor: str | None

@@ -35,6 +35,7 @@ class WebhookList(Schema, frozen=True, kw_only=True):
     """All addresses, newest first."""
 
     data: tuple[Endpoint, ...]
+    next_cursor: str | None
 
 
 class DeliveryList(Schema, frozen=True, kw_only=True):

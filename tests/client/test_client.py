@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from assistant.client import AsyncDeskmateClient, DeskmateClient, routes
+from assistant.client import AsyncDeskmateClient, DeskmateClient, calls, desk_routes, routes
 from assistant.client.calls import NotOurs, Refused, Unreachable
 from assistant.core.errors import DeskmateError, InputError, NotFoundError
 from assistant.core.home import Home
@@ -51,6 +53,46 @@ async def serving(home: Home, files: Path) -> AsyncIterator[httpx.AsyncBaseTrans
             while (await opening.get("/readyz")).status_code != OK:  # noqa: ASYNC110 - over HTTP
                 await asyncio.sleep(0.01)
         yield transport
+
+
+def test_every_route_has_a_call() -> None:
+    """Those left out are not JSON: a form, streams, a document's text, pages for machines."""
+    app = create_app(SETTINGS, home=Home.from_environment().make())
+    wanted = {
+        (method.upper(), re.sub(r"\{\w+\}", "x", path))
+        for path, item in app.openapi_schema.to_schema()["paths"].items()
+        for method in item
+        if path.startswith("/v1")
+    }
+    found = set()
+    for module in (calls, routes, desk_routes):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ != module.__name__ or not is_call(function):
+                continue
+            needed = [
+                parameter
+                for parameter in inspect.signature(function).parameters.values()
+                if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+            ]
+            call = function(**{row.name: made_up(str(row.annotation)) for row in needed})
+            assert isinstance(call, calls.Call), name
+            found.add((call.method, call.path))
+    assert found - wanted == set()
+    assert {path for _, path in wanted - found} == {
+        "/v1/chat/completions",
+        "/v1/documents/files",
+        "/v1/documents/x/text",
+        "/v1/jobs/x/events",
+        "/v1/session",
+    }
+
+
+def made_up(annotation: str) -> Any:
+    return None if "None" in annotation else {} if "Mapping" in annotation else "x"
+
+
+def is_call(function: Any) -> bool:
+    return "Call[" in str(function.__annotations__.get("return")) and "path" not in function.__annotations__
 
 
 async def test_every_method(home: Home, files: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from litestar.testing import AsyncTestClient
+from sqlalchemy import select
 
 from assistant.core.errors import EngineError
 from assistant.core.home import Home
+from assistant.service.paging import encode_cursor
 from assistant.store.database import Database
 from assistant.store.keys import Keys, NewKey
+from assistant.store.service_tables import IdempotencyRow
 
 Serve = Callable[..., AbstractAsyncContextManager[AsyncTestClient[Any]]]
 EN, ZH = "What does fault code E07 mean?", "故障代码 E12 表示什么？"
@@ -181,6 +184,28 @@ async def test_pages_by_cursor_miss_nothing(client: AsyncTestClient[Any]) -> Non
         assert (reply.status_code, reply.json()["errors"][0]["field"]) == (400, "cursor")
 
 
+async def test_lists_of_few_have_pages_too(client: AsyncTestClient[Any]) -> None:
+    made = (await client.post("/v1/keys", json={"name": "k0", "role": "admin"})).json()["secret"]
+    mine = {"Authorization": f"Bearer {made}"}
+    for number in (1, 2):
+        await client.post("/v1/keys", json={"name": f"k{number}"}, headers=mine)
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        given = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get("/v1/keys", params=given, headers=mine)).json()
+        seen += [row["name"] for row in page["data"]]
+        await client.post("/v1/keys", json={"name": "new"}, headers=mine)  # shifts nothing
+        if (cursor := page["next_cursor"]) is None:
+            break
+    gone = await client.get("/v1/keys", params={"cursor": encode_cursor("key-gone")}, headers=mine)
+    collections = (await client.get("/v1/collections?limit=1", headers=mine)).json()
+    rest = await client.get(f"/v1/collections?cursor={collections['next_cursor']}", headers=mine)
+    assert seen == ["k2", "k1", "k0"]
+    assert gone.status_code == 400
+    assert [row["name"] for row in [*collections["data"], *rest.json()["data"]]] == ["default", "plain"]
+
+
 async def test_an_idempotency_key_does_a_post_once(client: AsyncTestClient[Any]) -> None:
     key = {"Idempotency-Key": "order-1"}
     first = await client.post("/v1/conversations", json={"title": "a"}, headers=key)
@@ -195,6 +220,28 @@ async def test_an_idempotency_key_does_a_post_once(client: AsyncTestClient[Any])
     assert "idempotent-replayed" not in first.headers
     assert (other.status_code, other.json()["type"]) == (422, "urn:deskmate:problem:idempotency-key-reused")
     assert bad.status_code == 400
+
+
+async def test_a_secret_is_made_once_and_never_kept(client: AsyncTestClient[Any]) -> None:
+    key = {"Idempotency-Key": "order-2"}
+    refused = [await client.post("/v1/keys", json={"name": "a"}, headers=key) for _ in range(2)]
+    made = await client.post(
+        "/v1/keys", json={"name": "a", "role": "admin"}, headers={"Idempotency-Key": "3"}
+    )
+    mine = {"Authorization": f"Bearer {made.json()['secret']}", "Idempotency-Key": "4"}
+    first, again = [await client.post("/v1/keys", json={"name": "b"}, headers=mine) for _ in range(2)]
+    other = await client.post("/v1/keys", json={"name": "c"}, headers=mine)
+    names = [row["name"] for row in (await client.get("/v1/keys", headers=mine)).json()["data"]]
+    database = Database(Home.from_environment().database_url)
+    with database.read() as session:
+        kept = list(session.scalars(select(IdempotencyRow.body)))
+    database.close()
+    assert refused[0].content == refused[1].content
+    assert refused[1].headers["idempotent-replayed"] == "true"
+    assert (made.status_code, first.status_code, again.status_code, other.status_code) == (201, 201, 409, 422)
+    assert first.headers["location"] in again.json()["detail"]
+    assert names == ["b", "a"]
+    assert not any(b"dmk_" in body for body in kept)
 
 
 async def test_forged_ids_of_other_tenants_are_not_there(serve_in_memory: Serve) -> None:

@@ -5,7 +5,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from litestar.testing import AsyncTestClient
+
+from assistant.core.settings import Settings
+from assistant.service.api_examples import EXAMPLES
+from assistant.service.app import create_app
 
 
 async def test_description_is_the_golden_one(
@@ -38,6 +43,45 @@ async def test_every_operation_is_documented_with_its_errors(client: AsyncTestCl
         )
         for item in errors.values():
             assert item["content"][kind]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+
+
+async def test_headers_and_bodies_are_shown(client: AsyncTestClient[Any]) -> None:
+    operations = [
+        operation
+        for item in (await client.get("/openapi.json")).json()["paths"].values()
+        for operation in item.values()
+    ]
+    without_body = []
+    for operation in operations:
+        name, responses = operation["operationId"], operation["responses"]
+        given = {row["name"] for row in operation.get("parameters", ()) if row["in"] == "header"}
+        assert ("If-Match" in given) == ("412" in responses), name
+        assert ("If-None-Match" in given) == ("304" in responses) == ("ETag" in headers(responses, "200")), (
+            name
+        )
+        assert ("Idempotency-Key" in given) == ("422" in responses), name
+        assert "202" not in responses or "Location" in headers(responses, "202"), name
+        assert "429" not in responses or "Retry-After" in headers(responses, "429"), name
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body and not body.get("examples"):
+            without_body.append(name)
+    assert without_body == []
+    assert set(EXAMPLES) <= {operation["operationId"] for operation in operations}
+
+
+def test_every_example_is_what_its_route_reads() -> None:
+    seen = 0
+    for route in create_app(Settings()).routes:
+        for handler in getattr(route, "route_handlers", ()):
+            for body in EXAMPLES.get(str(getattr(handler, "operation_id", "")), {}).values():
+                msgspec.convert(body, handler.parsed_data_field.annotation)
+                seen += 1
+    assert seen == sum(map(len, EXAMPLES.values()))
+
+
+def headers(responses: dict[str, Any], status: str) -> dict[str, Any]:
+    found: dict[str, Any] = responses.get(status, {}).get("headers", {})
+    return found
 
 
 async def test_a_streamed_answer_is_documented(client: AsyncTestClient[Any]) -> None:

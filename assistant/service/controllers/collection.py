@@ -9,6 +9,7 @@ from assistant.core.access import Caller
 from assistant.service.access import check_collection, readable
 from assistant.service.etags import tagged
 from assistant.service.kept import Kept
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, page_after
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.refusals import Conflict
 from assistant.service.schemas_documents import CollectionList, CollectionRequest, CollectionShown
@@ -26,17 +27,21 @@ class CollectionsController(Controller):
     @get(
         operation_id="listCollections",
         summary="List collections",
-        responses=problem_responses(401, 403, 429, 500),
+        responses=problem_responses(400, 401, 403, 429, 500),
     )
     async def list_collections(
         self,
         service: NamedDependency[Service],
         kept: NamedDependency[Kept],
         caller: NamedDependency[Caller],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
     ) -> CollectionList:
         """List those that exist for the caller."""
-        names = [name for name, _ in await service.models() if caller.reads(name)]
-        return CollectionList(data=tuple([await _show(name, service, kept, caller) for name in names]))
+        names = sorted(name for name, _ in await service.models() if caller.reads(name))
+        page, following = page_after(names, str, cursor, limit)
+        shown = [await _show(name, service, kept, caller) for name in page]
+        return CollectionList(data=tuple(shown), next_cursor=following)
 
     @post(
         operation_id="createCollection",
@@ -69,6 +74,7 @@ class CollectionsController(Controller):
         operation_id="getCollection",
         summary="Show a collection",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
         self,

@@ -82,6 +82,7 @@ class CuratedController(Controller):
         operation_id="getCuratedAnswer",
         summary="Show a curated answer",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
         self,

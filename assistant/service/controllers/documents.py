@@ -16,7 +16,7 @@ from assistant.service.controllers.jobs import show_job
 from assistant.service.etags import check_match, tagged
 from assistant.service.intake import MOST_FILES, Content, queue_documents, read_documents, read_metadata
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page_after
 from assistant.service.problems import AnyRequest, RequestRefused, problem_responses
 from assistant.service.queued import QUEUED, accept_job
 from assistant.service.schemas_documents import (
@@ -134,6 +134,7 @@ class DocumentsController(Controller):
         operation_id="getDocument",
         summary="Show a document",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
         self,
@@ -153,7 +154,12 @@ class DocumentsController(Controller):
         responses=problem_responses(400, 401, 403, 404, 429, 500),
     )
     async def versions(
-        self, document_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
+        self,
+        document_id: FromPath[str],
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
     ) -> VersionList:
         """List them, oldest first."""
 
@@ -167,7 +173,8 @@ class DocumentsController(Controller):
                 if readable(caller, version.metadata)
             ]
 
-        return VersionList(data=tuple(await kept.read(read)))
+        page, following = page_after(await kept.read(read), lambda row: str(row.version), cursor, limit)
+        return VersionList(data=tuple(page), next_cursor=following)
 
     @post(
         "/{document_id:str}/versions/{number:int}/restore",

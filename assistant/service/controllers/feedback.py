@@ -137,6 +137,7 @@ class HandoversController(Controller):
         operation_id="getHandover",
         summary="Show a hand-over",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
         self,

@@ -6,8 +6,9 @@ from litestar.params import FromPath, JSONBody
 
 from assistant.service.access import check_key_filters
 from assistant.service.door import Door
+from assistant.service.idempotency import SHOWN_ONCE
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number, page_after
 from assistant.service.problems import problem_responses
 from assistant.service.refusals import Conflict
 from assistant.service.schemas_keys import (
@@ -32,17 +33,21 @@ class KeysController(Controller):
     tags = ("Keys",)
     opt = {"needs": "keys", "audited": True}  # noqa: RUF012 - as Litestar declares it
 
-    @get(operation_id="listKeys", summary="List keys", responses=problem_responses(401, 403, 429, 500))
-    async def list_keys(self, kept: NamedDependency[Kept]) -> KeyList:
+    @get(operation_id="listKeys", summary="List keys", responses=problem_responses(400, 401, 403, 429, 500))
+    async def list_keys(
+        self, kept: NamedDependency[Kept], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> KeyList:
         """List them, without secrets."""
         found = await kept.read(lambda session: Keys(session).all())
-        return KeyList(data=tuple(KeyShown.from_key(key) for key in found))
+        page, following = page_after(found, lambda key: key.id, cursor, limit)
+        return KeyList(data=tuple(KeyShown.from_key(key) for key in page), next_cursor=following)
 
     @post(
         operation_id="createKey",
         summary="Make a key",
         description="The secret is shown once. With the first key the service asks everybody for one.",
-        responses=problem_responses(400, 401, 403, 409, 413, 429, 500),
+        responses=problem_responses(400, 401, 403, 409, 413, 422, 429, 500),
+        opt={"idempotent": SHOWN_ONCE},
     )
     async def create(
         self, data: JSONBody[KeyRequest], kept: NamedDependency[Kept], door: NamedDependency[Door]

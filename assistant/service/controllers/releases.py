@@ -83,7 +83,13 @@ class ReleasesController(Controller):
         headers = {"Location": f"/v1/releases/{shown.id}", "ETag": etag(shown)}
         return Response(shown, status_code=201, headers=headers)
 
-    @get("/{release_id:str}", operation_id="getRelease", summary="Show a release", responses=_READ)
+    @get(
+        "/{release_id:str}",
+        operation_id="getRelease",
+        summary="Show a release",
+        responses=_READ,
+        opt={"etag": True},
+    )
     async def show(
         self,
         release_id: FromPath[str],

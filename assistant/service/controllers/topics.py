@@ -7,25 +7,17 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
-from assistant.answering.topics import Topic, find_topics
+from assistant.answering.topics import find_topics
 from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.service.access import check_collection
 from assistant.service.kept import Kept
 from assistant.service.problems import problem_responses
 from assistant.service.refusals import Forbidden
-from assistant.service.schemas import Schema
+from assistant.service.schemas_answers import TopicsReply
 from assistant.service.wiring import Service
 from assistant.store.unanswered import read_unanswered
 from indexing.search import Searcher
-
-
-class TopicsReply(Schema, frozen=True, kw_only=True):
-    """Missing topics of a collection, and how many questions they were made of."""
-
-    collection: str
-    questions: int
-    data: tuple[Topic, ...]
 
 
 class TopicsController(Controller):

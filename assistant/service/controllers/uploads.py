@@ -13,6 +13,7 @@ from assistant.core.access import Caller
 from assistant.service.access import check_collection
 from assistant.service.controllers.jobs import show_job
 from assistant.service.kept import Kept
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, page_after
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.queued import QUEUED
 from assistant.service.resumable import Parts, append_piece, begin_upload, complete_upload, delete_upload
@@ -45,12 +46,19 @@ class UploadsController(Controller):
     @get(
         operation_id="listUploads",
         summary="List one's unfinished uploads",
-        responses=problem_responses(401, 403, 429, 500),
+        responses=problem_responses(400, 401, 403, 429, 500),
     )
-    async def list_uploads(self, kept: NamedDependency[Kept], caller: NamedDependency[Caller]) -> UploadList:
+    async def list_uploads(
+        self,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> UploadList:
         """List them with how much of each is there."""
         rows = await kept.read(lambda session: UploadRows(session).of(caller.id))
-        return UploadList(data=tuple([await _show(kept, row) for row in rows]))
+        page, following = page_after(rows, lambda row: row.id, cursor, limit)
+        return UploadList(data=tuple([await _show(kept, row) for row in page]), next_cursor=following)
 
     @post(
         operation_id="createUpload",

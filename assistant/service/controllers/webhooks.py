@@ -9,8 +9,9 @@ from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.core.ids import random_id
 from assistant.service.access import check_collection
+from assistant.service.idempotency import SHOWN_ONCE
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number, page_after
 from assistant.service.problems import problem_responses
 from assistant.service.refusals import Forbidden
 from assistant.service.schemas_webhooks import (
@@ -41,8 +42,8 @@ class WebhooksController(Controller):
         description="Events are signed as Standard Webhooks says; the secret is shown once. They hold ids "
         "and states, and come at least once: `webhook-id` tells whether one came before. What is not taken "
         "is sent again for three days. Nothing more is told once the key that added it is revoked.",
-        responses=problem_responses(400, 401, 403, 404, 413, 429, 500),
-        opt={"audited": True},
+        responses=problem_responses(400, 401, 403, 404, 409, 413, 422, 429, 500),
+        opt={"audited": True, "idempotent": SHOWN_ONCE},
     )
     async def create(
         self,
@@ -66,15 +67,21 @@ class WebhooksController(Controller):
         operation_id="listWebhooks",
         summary="List webhooks",
         description="Those that are told of nothing that the key may not read.",
-        responses=problem_responses(401, 403, 429, 500),
+        responses=problem_responses(400, 401, 403, 429, 500),
     )
     async def list_webhooks(
-        self, kept: NamedDependency[Kept], caller: NamedDependency[Caller]
+        self,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
     ) -> WebhookList:
         """List them, without secrets."""
         _check_whole(caller)
         rows = await kept.read(lambda session: Webhooks(session).all())
-        return WebhookList(data=tuple(row for row in rows if _is_theirs(row, caller)))
+        theirs = [row for row in rows if _is_theirs(row, caller)]
+        page, following = page_after(theirs, lambda row: row.id, cursor, limit)
+        return WebhookList(data=tuple(page), next_cursor=following)
 
     @get(
         "/{webhook_id:str}",
