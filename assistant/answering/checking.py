@@ -23,9 +23,12 @@ from assistant.answering.figures import mend_figures
 from assistant.answering.formats import finish_formed, sanitise_formed
 from assistant.answering.guarding import repeats_instructions
 from assistant.answering.sanitising import sanitise
-from assistant.core.records import Answer, Citation, HandOverReason, Passage, ToolCall, Usage
+from assistant.core.records import Answer, Citation, HandOverReason, Passage, Route, ToolCall, Usage
 from assistant.core.sentences import split_sentences
 from assistant.core.settings_answer import AnswerSettings
+
+# nothing tells how likely a function of the caller's is right
+_TOOL = Route(name="tool")
 
 
 def finish(
@@ -105,7 +108,7 @@ def finish_calls(
     )
     answer = finish(ready, text, usage, began, None, settings)
     return msgspec.structs.replace(
-        answer, text=text, abstained=False, nearest=(), missing=(), tool_calls=calls
+        answer, text=text, abstained=False, nearest=(), missing=(), tool_calls=calls, route=_TOOL
     )
 
 
@@ -147,6 +150,8 @@ def _grounded(row: Prepared, answer: Answer, settings: AnswerSettings) -> Answer
     answer = msgspec.structs.replace(
         answer, text=text, citations=_verbatim(citations, row.passages), unsupported=unsupported
     )
+    if row.question.after:
+        return msgspec.structs.replace(answer, route=_TOOL)
     confidence = measure_confidence(answer, settings.calibration)
     if answer.route.confidence is None:
         answer = msgspec.structs.replace(

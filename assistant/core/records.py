@@ -17,7 +17,7 @@ ElementOrigin = Literal["", "ticket", "dialogue"]
 ChunkKind = Literal["text", "table", "ticket", "dialogue"]
 Role = Literal["system", "user", "assistant", "tool"]
 Split = Literal["train", "valid", "test"]
-RouteName = Literal["curated", "code", "retrieval", "closed_book", "hand_over"]
+RouteName = Literal["curated", "code", "retrieval", "closed_book", "tool", "hand_over"]
 HandOverReason = Literal["", "no_passages", "no_evidence", "unknown_code", "orders_only", "refused", "unsure"]
 MetadataValue = str | tuple[str, ...]
 Metadata = dict[str, MetadataValue]
@@ -191,7 +191,8 @@ class Route(Record, frozen=True, kw_only=True):
 
     Attributes:
         name: ``curated`` (a person wrote the answer), ``code`` (a passage explains the question's code),
-            ``retrieval``, ``closed_book`` (what the weights know), ``hand_over`` (to a person).
+            ``retrieval``, ``closed_book`` (what the weights know), ``tool`` (a function of the caller's is to
+            be called, or its result answers), ``hand_over`` (to a person).
         confidence: chance from 0 to 1 that the answer, or handing over, is right; None where nothing tells.
         evidence: how well the passages cover the question, from 0 to 1; None where none were looked for.
         reason: why it is handed over.

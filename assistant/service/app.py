@@ -18,6 +18,7 @@ from assistant.core.access import SCOPES
 from assistant.core.home import Home
 from assistant.core.settings import Settings
 from assistant.jobs.news import make_news
+from assistant.service.allowed_methods import AllowedMethods
 from assistant.service.asking import Desk
 from assistant.service.auditing import Auditing
 from assistant.service.compression import Compression
@@ -138,6 +139,7 @@ def create_app(
         middleware=[
             Measuring(metrics),
             RequestIds(),
+            AllowedMethods(),
             *([traces] if traces else []),
             Compression(),
             Patience(settings.limits.slow_seconds),

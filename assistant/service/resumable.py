@@ -113,14 +113,14 @@ async def append_piece(kept: Kept, upload: Upload, offset: int, body: AsyncItera
 
     Raises:
         Conflict: the bytes do not follow those that are there, or another request is writing.
-        RequestRefused: more bytes come than the file has.
+        RequestRefused: no bytes come, or more than the file has.
     """
     parts = Parts(kept)
     with parts.changing(upload) as path:
         there = path.stat().st_size
         if offset != there:
             raise Conflict(f"the next byte of upload {upload.id} is {there}, not {offset}")
-        held = bytearray()
+        held, begin = bytearray(), there
         try:
             async for chunk in body:
                 held += chunk
@@ -133,6 +133,8 @@ async def append_piece(kept: Kept, upload: Upload, offset: int, body: AsyncItera
         finally:
             if there + len(held) <= upload.size_bytes:
                 await kept.run(functools.partial(_write, path, bytes(held)))
+        if there + len(held) == begin:
+            raise RequestRefused("no bytes came", "body")
 
 
 def complete_upload(kept: Kept, caller: Caller, upload: Upload) -> Job:

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import re
+import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -293,15 +294,40 @@ def watched_engine() -> type[WatchedEngine]:
     return WatchedEngine
 
 
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Start the identity provider of ``oidc_provider.py``; ``tests`` is no package to import it from."""
-    file = Path(__file__).with_name("oidc_provider.py")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+def _beside(name: str) -> Any:
+    """Import a module that lies here; ``tests`` is no package to import it from."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def _built_desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first state of the documents of ``release_desk.py``, indexed once for all tests."""
+    folder = tmp_path_factory.mktemp("built")
+    desk = _beside("release_desk").Desk(folder)
+    desk.write(48, 12)
+    desk.database.empty_log()
+    desk.database.close()
+    return folder
+
+
+@pytest.fixture
+def desk(tmp_path: Path, _built_desk: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "home"))
+    shutil.copytree(_built_desk, tmp_path, dirs_exist_ok=True)
+    desk = _beside("release_desk").Desk(tmp_path)
+    desk.add_adapters()
+    return desk
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Start the identity provider of ``oidc_provider.py``."""
+    module = _beside("oidc_provider")
     monkeypatch.setenv("DESKMATE_OIDC_CLIENT_SECRET", module.PASSWORD)
     opened = module.FakeProvider()
     yield opened

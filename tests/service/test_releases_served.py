@@ -2,172 +2,75 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from litestar.testing import TestClient
 from sqlalchemy import select
 
 from assistant.answering.events import Question
 from assistant.answering.opening import Resources
-from assistant.cli.app import root
 from assistant.core.errors import CollectionBusy, InputError, NotFoundError
-from assistant.core.home import Home
-from assistant.core.progress import NoProgress
-from assistant.core.settings import EmbedderSettings, EngineSettings, Settings
 from assistant.service.app import create_app
 from assistant.store.adapters import Adapter, Adapters
 from assistant.store.audit import AuditLog
-from assistant.store.database import Database
 from assistant.store.release_tables import ReleaseRow
 from assistant.store.releases import Releases
 from assistant.store.service_tables import AnswerRow
-from indexing.build import Builder
-from indexing.embedding import load_embedder
 
-SETTINGS = Settings(engine=EngineSettings(kind="scripted"), embedder=EmbedderSettings(model="hashing"))
-OPTIONS = ["--set", "engine.kind=scripted", "--set", "embedder.model=hashing"]
 EN = "Which torque do the flange bolts of the Q7 take?"
 ZH = "T6 烤箱的门封条多久更换一次？"
 
 
-class Desk:
-    """A data folder with two adapters and two states of its documents, and the commands over it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = Home(folder / "home").make()
-        self.files = folder / "files"
-        self.files.mkdir(exist_ok=True)
-        self.database = Database(self.home.database_url)
-
-    def add_adapters(self) -> None:
-        for number, name in enumerate(("first", "second")):
-            weights = self.home.adapters / name
-            weights.mkdir(parents=True)
-            for file in ("adapter_config.json", "adapter_model.safetensors"):
-                (weights / file).write_text(f"{{}} {number}")
-            with self.database.write() as session:
-                Adapters(session).save(
-                    Adapter(
-                        name=name,
-                        collection="default",
-                        folder=str(weights),
-                        base_fingerprint="x",
-                        dataset_hash=name,
-                        created=f"2026-01-0{number + 1}",
-                        is_active=number == 0,
-                    )
-                )
-
-    def write(self, torque: int, months: int) -> None:
-        (self.files / "q7.md").write_text(f"# Q7 pump\n\nThe flange bolts of the Q7 take {torque} Nm.\n")
-        (self.files / "t6.md").write_text(f"# T6 烤箱\n\nT6 烤箱的门封条每 {months} 个月更换一次。\n")
-        embedder = load_embedder(SETTINGS, self.home)
-        Builder("default", self.home, SETTINGS, self.database, embedder, NoProgress()).add([self.files])
-
-    def run(self, *words: str, fails: bool = False) -> Result:
-        done = CliRunner().invoke(root, [*OPTIONS, *words])
-        assert bool(done.exception) == fails, done.output + repr(done.exception)
-        return done
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json").stdout)
-
-    def release(self, adapter: str) -> str:
-        return str(self.json("release", "create", "--adapter", adapter)["id"])
-
-    def promote(self, release: str) -> None:
-        self.run("release", "promote", release, "--without-gate")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first state of the documents, indexed once for all tests."""
-    folder = tmp_path_factory.mktemp("built")
-    desk = Desk(folder)
-    desk.write(48, 12)
-    desk.database.empty_log()
-    desk.database.close()
-    return folder
-
-
-@pytest.fixture
-def desk(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "home"))
-    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
-    desk = Desk(tmp_path)
-    desk.add_adapters()
-    return desk
-
-
-def asked(client: TestClient[Any], question: str) -> tuple[str, str | None]:
-    reply = client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": question}]})
-    assert reply.status_code == 200, reply.text
-    return reply.json()["choices"][0]["message"]["content"], reply.json()["deskmate"].get("release")
-
-
-def wait_for(holds: Callable[[], bool], seconds: float = 10) -> float:
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def test_two_releases_switch_under_traffic_and_back_without_a_failure(desk: Desk) -> None:
+def test_two_releases_switch_under_traffic_and_back_without_a_failure(desk: Any) -> None:
     old = desk.release("first")
     desk.promote(old)
     desk.write(52, 18)
     new = desk.release("second")
     seen: list[tuple[str, str | None]] = []
     stopping = threading.Event()
-    with TestClient(create_app(SETTINGS, home=desk.home), base_url="http://127.0.0.1") as client:
-        wait_for(lambda: client.get("/readyz").status_code == 200)
+    with TestClient(create_app(desk.settings, home=desk.home), base_url="http://127.0.0.1") as client:
+        desk.wait_for(lambda: client.get("/readyz").status_code == 200)
 
         def ask_on() -> None:
             while not stopping.is_set():
-                seen.append(asked(client, EN))
+                seen.append(desk.asked(client, EN))
 
         threads = [threading.Thread(target=ask_on) for _ in range(3)]
         for thread in threads:
             thread.start()
-        assert asked(client, EN)[1] == old  # the documents changed since; the release did not
+        assert desk.asked(client, EN)[1] == old  # the documents changed since; the release did not
         desk.promote(new)
-        wait_for(lambda: asked(client, ZH)[1] == new)
+        desk.wait_for(lambda: desk.asked(client, ZH)[1] == new)
         began = time.monotonic()
         desk.run("release", "rollback")
-        wait_for(lambda: asked(client, ZH)[1] == old)
+        desk.wait_for(lambda: desk.asked(client, ZH)[1] == old)
         assert time.monotonic() - began < 5
-        wait_for(lambda: len(seen) >= 200, 60)
+        desk.wait_for(lambda: len(seen) >= 200, 60)
         stopping.set()
         for thread in threads:
             thread.join()
-        assert "12" in asked(client, ZH)[0]
+        assert "12" in desk.asked(client, ZH)[0]
     torque = {old: "48", new: "52"}
     assert {release for _, release in seen} == {old, new}
     assert all(torque[str(release)] in text for text, release in seen)
 
 
-def test_a_promoted_adapter_takes_effect_without_a_restart(desk: Desk) -> None:
+def test_a_promoted_adapter_takes_effect_without_a_restart(desk: Any) -> None:
     def adapter() -> str | None:
-        asked(client, EN)
+        desk.asked(client, EN)
         with desk.database.read() as session:
             found = session.scalars(select(AnswerRow.lineage).order_by(AnswerRow.number.desc())).first()
             return found["adapter"] if found else None
 
-    with TestClient(create_app(SETTINGS, home=desk.home), base_url="http://127.0.0.1") as client:
-        wait_for(lambda: client.get("/readyz").status_code == 200)
+    with TestClient(create_app(desk.settings, home=desk.home), base_url="http://127.0.0.1") as client:
+        desk.wait_for(lambda: client.get("/readyz").status_code == 200)
         assert adapter() == "first"
         with desk.database.write() as session:
             Adapters(session).activate("second")
-        wait_for(lambda: adapter() == "second")
+        desk.wait_for(lambda: adapter() == "second")
         (desk.home.adapters / "first" / "adapter_config.json").unlink()
         with desk.database.write() as session:
             Adapters(session).save(
@@ -185,7 +88,7 @@ def test_a_promoted_adapter_takes_effect_without_a_restart(desk: Desk) -> None:
         assert adapter() == "second"  # what cannot be opened is not served
 
 
-def test_an_answer_is_made_again_from_the_release_it_names(desk: Desk) -> None:
+def test_an_answer_is_made_again_from_the_release_it_names(desk: Any) -> None:
     old = desk.release("first")
     desk.promote(old)
     first = desk.json("ask", EN)
@@ -201,17 +104,17 @@ def test_an_answer_is_made_again_from_the_release_it_names(desk: Desk) -> None:
     assert isinstance(desk.run("ask", EN, "--release", "rel-none", fails=True).exception, NotFoundError)
 
 
-def test_an_evaluation_measures_what_the_next_release_would_be(desk: Desk) -> None:
+def test_an_evaluation_measures_what_the_next_release_would_be(desk: Any) -> None:
     desk.promote(desk.release("first"))
     desk.write(52, 18)
-    resources = Resources(desk.home, SETTINGS)
+    resources = Resources(desk.home, desk.settings)
     answer = resources.candidate("default").answer(Question(text=EN))
     resources.close()
     assert "52" in answer.text
     assert answer.release is None
 
 
-def test_released_snapshots_are_not_pruned_until_they_are_retired(desk: Desk) -> None:
+def test_released_snapshots_are_not_pruned_until_they_are_retired(desk: Any) -> None:
     old = desk.release("first")
     for number in range(2):  # [index] snapshots_kept is 2
         desk.write(60 + number, 20 + number)
@@ -226,7 +129,7 @@ def test_released_snapshots_are_not_pruned_until_they_are_retired(desk: Desk) ->
     assert isinstance(refused, InputError)
 
 
-def test_a_rollback_to_a_pruned_snapshot_is_refused_and_the_old_release_serves_on(desk: Desk) -> None:
+def test_a_rollback_to_a_pruned_snapshot_is_refused_and_the_old_release_serves_on(desk: Any) -> None:
     old = desk.release("first")
     desk.promote(old)
     desk.write(52, 18)
@@ -241,7 +144,7 @@ def test_a_rollback_to_a_pruned_snapshot_is_refused_and_the_old_release_serves_o
     assert "18" in answer["answer"]
 
 
-def test_a_rollback_is_held_to_its_settings_and_to_its_files(desk: Desk) -> None:
+def test_a_rollback_is_held_to_its_settings_and_to_its_files(desk: Any) -> None:
     old = desk.release("first")
     desk.promote(old)
     desk.write(52, 18)
@@ -260,7 +163,7 @@ def test_a_rollback_is_held_to_its_settings_and_to_its_files(desk: Desk) -> None
     assert desk.json("release", "rollback") == {"release": old, "before": new}
 
 
-def test_removed_documents_leave_released_snapshots_at_once(desk: Desk) -> None:
+def test_removed_documents_leave_released_snapshots_at_once(desk: Any) -> None:
     old = desk.release("first")
     desk.promote(old)
     desk.run("index", "remove", "q7.md")
@@ -268,7 +171,7 @@ def test_removed_documents_leave_released_snapshots_at_once(desk: Desk) -> None:
     assert desk.json("ask", ZH)["release"] == old
 
 
-def test_of_two_promotions_at_once_the_second_is_refused(desk: Desk) -> None:
+def test_of_two_promotions_at_once_the_second_is_refused(desk: Any) -> None:
     first, second = desk.release("first"), desk.release("second")
     with desk.database.read() as session:
         rows = [Releases(session).find(name, "default") for name in (first, second)]
@@ -279,7 +182,7 @@ def test_of_two_promotions_at_once_the_second_is_refused(desk: Desk) -> None:
     assert desk.json("ask", EN)["release"] == first
 
 
-def test_what_was_changed_after_the_release_is_refused(desk: Desk) -> None:
+def test_what_was_changed_after_the_release_is_refused(desk: Any) -> None:
     release = desk.release("first")
     desk.promote(release)
     (desk.home.adapters / "first" / "adapter_model.safetensors").write_text("other")
@@ -292,7 +195,7 @@ def test_what_was_changed_after_the_release_is_refused(desk: Desk) -> None:
     assert "hashes to" in str(refused)
 
 
-def test_without_a_report_the_gate_lets_no_adapter_pass(desk: Desk) -> None:
+def test_without_a_report_the_gate_lets_no_adapter_pass(desk: Any) -> None:
     release = desk.release("second")
     refused = desk.run("release", "promote", release, fails=True).exception
     assert isinstance(refused, InputError)
@@ -301,7 +204,7 @@ def test_without_a_report_the_gate_lets_no_adapter_pass(desk: Desk) -> None:
     assert desk.json("release", "promote", bare)["proof"] == "no adapter"
 
 
-def test_list_show_diff_and_audit(desk: Desk) -> None:
+def test_list_show_diff_and_audit(desk: Any) -> None:
     one, two = desk.release("first"), desk.release("second")
     assert desk.release("first") == one  # the same content is the same release
     desk.promote(one)
@@ -321,13 +224,13 @@ def test_list_show_diff_and_audit(desk: Desk) -> None:
         assert [entry.action for entry in AuditLog(session).entries()] == ["release.promote"]
 
 
-def test_an_ab_keeps_conversations_with_their_release_and_counts_apart(desk: Desk) -> None:
+def test_an_ab_keeps_conversations_with_their_release_and_counts_apart(desk: Any) -> None:
     old = desk.release("first")
     desk.promote(old)
     desk.write(52, 18)
     new = desk.release("second")
-    with TestClient(create_app(SETTINGS, home=desk.home), base_url="http://127.0.0.1") as client:
-        wait_for(lambda: client.get("/readyz").status_code == 200)
+    with TestClient(create_app(desk.settings, home=desk.home), base_url="http://127.0.0.1") as client:
+        desk.wait_for(lambda: client.get("/readyz").status_code == 200)
 
         def answer(**fields: str) -> dict[str, Any]:
             reply = client.post("/v1/answers", json={"question": EN, **fields})
@@ -342,7 +245,7 @@ def test_an_ab_keeps_conversations_with_their_release_and_counts_apart(desk: Des
         def releases() -> list[str]:
             return [answer(conversation_id=name)["release"] for name in conversations]
 
-        wait_for(lambda: new in releases(), 20)
+        desk.wait_for(lambda: new in releases(), 20)
         chosen = releases()
         assert releases() == chosen  # each conversation stays with its release
         assert 4 <= chosen.count(new) <= 20
@@ -360,21 +263,21 @@ def test_an_ab_keeps_conversations_with_their_release_and_counts_apart(desk: Des
         metrics = client.get("/metrics").text
         assert f'gen_ai_request_model="qwen2.5-coder-0.5b-instruct:second",release="{new}"' in metrics
         desk.run("release", "ab", "--off")
-        wait_for(lambda: set(releases()) == {old}, 20)
+        desk.wait_for(lambda: set(releases()) == {old}, 20)
     with desk.database.read() as session:
         actions = [entry.action for entry in AuditLog(session).entries()]
     assert "release.ab" in actions
     assert "release.ab-off" in actions
 
 
-def test_a_revoked_adapter_leaves_disk_engine_and_releases(desk: Desk) -> None:
+def test_a_revoked_adapter_leaves_disk_engine_and_releases(desk: Any) -> None:
     old, new = desk.release("first"), desk.release("second")
     desk.promote(old)
     desk.promote(new)
     served = desk.run("adapter", "revoke", "second", "--yes", fails=True).exception
     assert isinstance(served, InputError)
     assert f"served with release {new}" in str(served)
-    resources = Resources(desk.home, SETTINGS, asks_canaries=True)
+    resources = Resources(desk.home, desk.settings, asks_canaries=True)
     with desk.database.read() as session:
         resources.released(Releases(session).find(old, "default"))
     assert resources.engine.adapters() == ("first",)

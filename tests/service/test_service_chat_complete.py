@@ -179,6 +179,8 @@ async def test_tools_are_called_and_their_results_answered_with(
     assert last["finish_reason"] == "tool_calls"
     assert last["delta"]["tool_calls"] == [{"index": 0, **call}]
     assert message(answered)["content"] == "We have 7 seals in stock."
+    routes = [body["deskmate"]["route"]["name"] for body in (called, answered, unused)]
+    assert routes == ["tool", "tool", "retrieval"]
     assert [turn.role for turn in engine.requests[2].messages[-3:]] == ["user", "assistant", "tool"]
     assert engine.requests[0].tools == (TOOL,)
     assert without.status_code == 400

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import anyio
 import pytest
@@ -91,3 +92,26 @@ async def test_closing_while_waiting_for_a_place_never_starts() -> None:
     assert [item async for item in first] == []
     await asyncio.sleep(0.01)
     assert started == []
+
+
+def _joined(pieces: Sequence[str]) -> Sequence[str]:
+    return ["".join(pieces)]
+
+
+async def _pieces(limiter: anyio.CapacityLimiter) -> list[str]:
+    def letters() -> Iterator[str]:
+        for letter in "abcdefghijklmnopqrst":
+            time.sleep(0.002)
+            yield letter
+
+    return [piece async for piece in iterate_off_loop(letters, limiter, _joined)]
+
+
+async def test_under_load_pieces_wait_for_each_other_and_the_first_for_nothing() -> None:
+    limiter = anyio.CapacityLimiter(1000)
+    for _ in range(200):  # as many answers are under way
+        limiter.acquire_on_behalf_of_nowait(object())
+    pieces = await _pieces(limiter)
+    assert "".join(pieces) == "abcdefghijklmnopqrst"
+    assert len(pieces) <= 6
+    assert len(pieces[0]) < 4

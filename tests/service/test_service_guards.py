@@ -114,3 +114,15 @@ async def test_other_web_pages_cannot_ask(
     reply = await client.post("/v1/chat/completions", json=ask("What is E07?"), headers=headers)
     assert reply.status_code == status
     assert "access-control-allow-origin" not in reply.headers
+
+
+async def test_options_name_every_method_of_a_path(client: AsyncTestClient[Any]) -> None:
+    paths = ("/v1/answers", "/v1/keys/x", "/v1/uploads/x", "/livez", "/v1/nothing")
+    seen = {path: (await client.options(path)).headers.get("allow") for path in paths}
+    assert seen == {
+        "/v1/answers": "GET, OPTIONS, POST",
+        "/v1/keys/x": "DELETE, GET, OPTIONS",
+        "/v1/uploads/x": "DELETE, GET, OPTIONS, PATCH",
+        "/livez": "GET, OPTIONS",
+        "/v1/nothing": None,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -10,12 +11,18 @@ from typing import Any
 
 import pytest
 from litestar.testing import AsyncTestClient
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from assistant.core.access import KeyRole
 from assistant.core.home import Home
+from assistant.core.settings import Settings
 from assistant.service.app import create_app
+from assistant.service.door import Door
+from assistant.service.kept import Kept
 from assistant.store.database import Database
 from assistant.store.keys import Keys, NewKey
+from assistant.store.service_tables import ApiKeyRow
 
 Serve = Callable[..., AbstractAsyncContextManager[AsyncTestClient[Any]]]
 ROLES: tuple[KeyRole, ...] = ("agent", "integrator", "owner", "admin")
@@ -291,3 +298,40 @@ async def test_request_ids_go_in_and_out(client: AsyncTestClient[Any]) -> None:
     assert given.headers["x-request-id"] == "trace-1:2"
     assert made.headers["x-request-id"].startswith("req-")
     assert missing.headers["x-request-id"].startswith("req-")
+
+
+async def test_an_expired_key_is_refused_like_one_that_never_was(
+    serve_in_memory: Serve, secrets: dict[str, str]
+) -> None:
+    database = Database(Home.from_environment().database_url)
+    with database.write() as session:
+        expired_key = update(ApiKeyRow).where(ApiKeyRow.name == "owner")
+        session.execute(expired_key.values(expires="2026-01-01T00:00:00+00:00"))
+    database.close()
+    async with serve_in_memory() as client:
+        expired = await client.get("/v1/models", headers=bearer(secrets["owner"]))
+        unknown = await client.get("/v1/models", headers=bearer("dmk_wrong"))
+        streamed = await client.post(
+            "/v1/answers", headers=bearer(secrets["owner"]), json={"question": "E07?", "stream": True}
+        )
+    assert (expired.status_code, streamed.status_code) == (401, 401)
+    assert expired.json() == unknown.json()
+
+
+async def test_many_requests_with_one_key_look_it_up_once(secrets: dict[str, str]) -> None:
+    class CountingKept(Kept):
+        count = 0
+
+        async def read(self, work: Callable[[Session], Any]) -> Any:
+            self.count += 1
+            return await super().read(work)
+
+    kept = CountingKept(Home.from_environment())
+    door = Door(Settings(), kept)
+    callers = await asyncio.gather(*(door.caller(f"Bearer {secrets['agent']}") for _ in range(50)))
+    assert {caller.name for caller in callers} == {"agent"}
+    assert kept.count == 1
+    door.forget()
+    await door.caller(f"Bearer {secrets['agent']}")
+    assert kept.count == 2
+    kept.close()

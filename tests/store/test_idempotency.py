@@ -32,3 +32,10 @@ def test_answers_are_not_replayed_once_something_was_deleted(session: Session) -
     assert again["stream"] is None
     assert again["job"] is not None
     assert again["job"].body == b"quote"
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_what_began_at_another_time_is_not_waited_for(session: Session, hours: int) -> None:
+    assert Idempotency(session, now=1e9).begin("answer", "f", 1e6) is None
+    again = Idempotency(session, now=1e9 + 3600 * hours)  # the clock was set back, or the process died
+    assert again.begin("answer", "g", 1e6) is None

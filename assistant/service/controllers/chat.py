@@ -149,6 +149,7 @@ def event_stream(body: AsyncGenerator[bytes, None], events: AsyncGenerator[Answe
     return Stream(
         body,
         media_type="text/event-stream",
+        status_code=200,
         headers=_STREAM_HEADERS,
         # a client that leaves may leave the generator suspended: free the engine now, not at the
         # next garbage collection
