@@ -83,10 +83,13 @@ class SafeText:
 
 def _risky(text: str) -> int:
     """Return where the unfinished tag or address at the end of a text begins, else its length."""
-    if block := _OPEN_BLOCK.search(text):
-        return block.start()
-    tag, word = _OPEN_TAG.search(text), _LAST_WORD.search(text)
-    starts = [tag.start()] if tag else []
+    starts = []
+    if "<" in text:
+        if block := _OPEN_BLOCK.search(text):
+            return block.start()
+        if tag := _OPEN_TAG.search(text):
+            starts.append(tag.start())
+    word = _LAST_WORD.search(text)
     if word and _may_begin_address(word):
         starts.append(word.start())
     start = min(starts, default=len(text))

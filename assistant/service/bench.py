@@ -67,6 +67,7 @@ class Plan(Record, frozen=True, kw_only=True):
         token_seconds: pace of the engine.
         tokens: least length of an answer.
         embedder: of the collection.
+        services: processes on one data folder that share the users.
     """
 
     users: int
@@ -75,6 +76,7 @@ class Plan(Record, frozen=True, kw_only=True):
     token_seconds: float
     tokens: int
     embedder: str
+    services: int = 1
 
 
 class Load(Record, frozen=True, kw_only=True):
@@ -97,13 +99,16 @@ def measure(plan: Plan, routes: Sequence[str]) -> bool:
         raw = raw_engine(plan)
         speed = f"{raw.per_second:.1f} answers/s, added p99 {raw.added_p99:.1f} ms"
         _say(f"engine alone, {plan.users} at once: {speed}")
-        with _service(plan, home) as service:
-            users = _Users(home, key, questions)
-            quiet = users.stream(plan, service)
-            _tell("service", quiet, raw, plan)
+        users = _Users(home, key, questions)
+        with _services(plan, home) as services:
+            if plan.services > 1:
+                _tell("one service", users.stream(plan, services[:1]), raw, plan)
+            name = "service" if plan.services == 1 else f"{plan.services} services"
+            quiet = users.stream(plan, services)
+            _tell(name, quiet, raw, plan)
             with _indexing(home, plan):
-                busy = users.stream(plan, service)
-            _tell("service, while a worker indexes", busy, raw, plan)
+                busy = users.stream(plan, services)
+            _tell(f"{name}, while a worker indexes", busy, raw, plan)
             shift = busy.total_p95 / quiet.total_p95
             added = busy.added_p99 / max(quiet.added_p99, 1.0)
             _say(f"p95 {shift:.2f} times that without indexing (limit {_LIMIT_SHIFT}), added p99 {added:.2f}")
@@ -111,7 +116,7 @@ def measure(plan: Plan, routes: Sequence[str]) -> bool:
                 base = users.look("/bare", bare, plan)
             _say(f"bare Litestar route: {_looks(base)}")
             for path in routes:
-                seen = users.look(path, service, plan)
+                seen = users.look(path, services[0], plan)
                 times = seen.cpu_milliseconds / base.cpu_milliseconds
                 _say(f"{path}: {_looks(seen)}, {times:.1f} times the bare route's; {seen.failed} failed")
     return not quiet.failed and not busy.failed and shift <= _LIMIT_SHIFT
@@ -123,7 +128,7 @@ def _looks(load: Load) -> str:
 
 def soak(plan: Plan, minutes: float) -> bool:
     """Let users do everything for so long; return whether no request failed and the memory stayed flat."""
-    with _data_folder(plan) as (home, questions, key), _service(plan, home) as service:
+    with _data_folder(plan) as (home, questions, key), _services(plan, home) as (service, *_):
         samples: list[float] = []
         is_done = threading.Event()
 
@@ -184,11 +189,12 @@ class _Users:
         self._home = home
         self._variables = {"BENCH_KEY": key, "BENCH_QUESTIONS": json.dumps(list(questions))}
 
-    def stream(self, plan: Plan, service: Started) -> Load:
-        """Load the service with streamed questions; what began before all users were there does not count."""
-        began, cpu = time.time(), service.cpu_seconds()
-        found = self.run("Streaming", plan, service.url)
-        cpu = service.cpu_seconds() - cpu
+    def stream(self, plan: Plan, services: Sequence[Started]) -> Load:
+        """Load services with streamed questions; what began before all users were there does not count."""
+        began, cpu = time.time(), sum(service.cpu_seconds() for service in services)
+        hosts = {"BENCH_HOSTS": json.dumps([service.url for service in services])}
+        found = self.run("Streaming", plan, services[0].url, hosts)
+        cpu = sum(service.cpu_seconds() for service in services) - cpu
         ended = began + plan.ramp_seconds + plan.seconds
         share = sum(row["total"] for row in found["rows"])
         rows = [row for row in found["rows"] if row["at"] - row["total"] > began + plan.ramp_seconds]
@@ -299,12 +305,14 @@ def _data_folder(plan: Plan) -> Iterator[tuple[Home, list[str], str]]:
 
 
 @contextlib.contextmanager
-def _service(plan: Plan, home: Home) -> Iterator[Started]:
+def _services(plan: Plan, home: Home) -> Iterator[list[Started]]:
     words = ["-m", "assistant.service.bench", "serve", "--home", str(home.root), "--embedder", plan.embedder]
     words += ["--token-ms", str(1000 * plan.token_seconds), "--tokens", str(plan.tokens)]
-    with started(words, home) as service:
-        _wait_until_ready(service.url)
-        yield service
+    with contextlib.ExitStack() as stack:
+        services = [stack.enter_context(started(words, home)) for _ in range(plan.services)]
+        for service in services:
+            _wait_until_ready(service.url)
+        yield services
 
 
 def _wait_until_ready(url: str) -> None:
@@ -344,6 +352,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         token_seconds=options.token_ms / 1000,
         tokens=options.tokens,
         embedder=options.embedder,
+        services=options.services,
     )
 
 
@@ -361,6 +370,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ramp", type=int, default=15, help="seconds in which the users come")
     parser.add_argument("--token-ms", type=float, default=20.0, help="pace of the engine")
     parser.add_argument("--tokens", type=int, default=200, help="least length of an answer")
+    parser.add_argument("--services", type=int, default=2, help="processes that share the users")
     parser.add_argument("--embedder", default="hashing", help="of the collection; hashing needs no model")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="watch the memory instead")
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)

@@ -3,6 +3,7 @@
 Run by ``assistant.service.bench``; each finished request becomes a row of the file that ``BENCH_ROWS`` names.
 """
 
+import itertools
 import json
 import os
 import random
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from locust import FastHttpUser, constant, events, task
+from locust.env import Environment
 
 _QUESTIONS = json.loads(os.environ.get("BENCH_QUESTIONS", "[]"))
 _HEADERS = {"Authorization": f"Bearer {os.environ.get('BENCH_KEY', '')}"}
+_HOSTS = itertools.cycle(json.loads(os.environ.get("BENCH_HOSTS", "[]")))
 _ROWS: list[dict[str, Any]] = []
 _CHAT = "/v1/chat/completions"
 
@@ -34,6 +37,10 @@ def _lines(reply: Any) -> Iterator[bytes]:
 class _Asking(FastHttpUser):
     abstract = True
     wait_time = constant(0)
+
+    def __init__(self, environment: Environment) -> None:
+        self.host = next(_HOSTS, self.host)
+        super().__init__(environment)
 
     def on_start(self) -> None:
         """Keep the connection for as long as the user lives."""

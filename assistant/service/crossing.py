@@ -11,8 +11,8 @@ import anyio.to_thread
 T = TypeVar("T")
 MAX_QUEUED = 64
 # for each answer under way, items wait so long for each other: 200 streams of 50 tokens a second then make
-# 4,000 events a second and not 10,000, which is more than one core sends; a single one waits for nothing
-PAUSE_SECONDS = 0.00025
+# 2,000 events a second and not 10,000, which is more than one core sends; a single one waits for nothing
+PAUSE_SECONDS = 0.0005
 
 
 def _as_they_are(items: Sequence[T]) -> Sequence[T]:
@@ -38,8 +38,6 @@ async def iterate_off_loop(
         Exception: whatever the iterator raised.
     """
     crossing = _Crossing[T](asyncio.get_running_loop(), lambda: PAUSE_SECONDS * (limiter.borrowed_tokens - 1))
-    slots = threading.Semaphore(MAX_QUEUED)
-    closed = threading.Event()
     started = threading.Event()
 
     def work() -> None:
@@ -47,10 +45,8 @@ async def iterate_off_loop(
         try:
             with _closing(make()) as items:
                 for item in items:
-                    slots.acquire()
-                    if closed.is_set():
+                    if not crossing.put(item):
                         return
-                    crossing.put(item)
         finally:
             crossing.end()
 
@@ -60,11 +56,9 @@ async def iterate_off_loop(
         while came := await crossing.take():
             for item in join(came):
                 yield item
-            slots.release(len(came))
         await task
     finally:
-        closed.set()
-        slots.release()
+        crossing.close()
         if not started.is_set():
             task.cancel()
 
@@ -82,18 +76,36 @@ class _Crossing(Generic[T]):
         self._pause = pause
         self._taken = 0.0
         self._items: list[T] = []
+        self._unread = 0  # of those taken last
+        self._has_room = threading.Event()
+        self._is_closed = False
         self._has_ended = False
         self._is_woken = False
         self._lock = threading.Lock()
         self._here = asyncio.Event()
 
-    def put(self, item: T) -> None:
-        """Send an item; called in the thread."""
+    def put(self, item: T) -> bool:
+        """Send an item, and wait while too many are under way; called in the thread.
+
+        Returns:
+            Whether more are wanted.
+        """
         with self._lock:
             self._items.append(item)
             wakes, self._is_woken = not self._is_woken, True
+            is_full = len(self._items) + self._unread >= MAX_QUEUED
+            if is_full:
+                self._has_room.clear()
         if wakes:
             self._call(self._wake)
+        if is_full and not self._is_closed:
+            self._has_room.wait()
+        return not self._is_closed
+
+    def close(self) -> None:
+        """Want no more."""
+        self._is_closed = True
+        self._has_room.set()
 
     def end(self) -> None:
         """Say that no item comes any more; called in the thread."""
@@ -102,12 +114,17 @@ class _Crossing(Generic[T]):
         self._call(self._here.set)
 
     async def take(self) -> Sequence[T]:
-        """Return what has come, at least one item; nothing once all have been taken."""
+        """Return what has come, at least one item; nothing once all have been taken.
+
+        What was returned before has been read by then.
+        """
         while True:
             with self._lock:
                 items, self._items = self._items, []
+                self._unread = len(items)
                 self._is_woken = False
                 has_ended = self._has_ended
+                self._has_room.set()
             if items or has_ended:
                 self._taken = self._loop.time()
                 return items

@@ -1,6 +1,6 @@
 """What goes in and out of ``/v1/answers``, ``conversations``, ``feedback`` and ``handovers``."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -133,7 +133,15 @@ class CitationsEvent(Schema, frozen=True, kw_only=True):
     citations: tuple[ContextCitation, ...]
 
 
-AnswerStreamData = PassagesEvent | TokenEvent | CitationsEvent | AnswerReply | Problem
+class AnswerStreamEvent(Schema, frozen=True, kw_only=True):
+    """An event of a stream as it comes."""
+
+    event: Literal["passages", "token", "citations", "done", "error"]
+    data: Annotated[str, Meta(description="JSON of one of the others: `AnswerReply` where done.")]
+
+
+# for the description: the event itself, then what its data holds
+AnswerStreamData = AnswerStreamEvent | PassagesEvent | TokenEvent | CitationsEvent | AnswerReply | Problem
 
 
 class AnswerShown(Schema, frozen=True, kw_only=True):
