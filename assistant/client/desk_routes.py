@@ -11,7 +11,7 @@ from typing import Any
 
 from assistant.client.calls import Call, given
 from assistant.client.routes import get_call, path_part, post_call
-from assistant.service.schemas import ChunkText, ModelList
+from assistant.service.schemas import ChunkText, Model, ModelList
 from assistant.service.schemas_answers import (
     AnswerList,
     ConversationList,
@@ -36,6 +36,11 @@ from assistant.store.webhooks import Endpoint
 def models() -> Call[ModelList]:
     """List what can be asked, as OpenAI lists models."""
     return get_call("/v1/models", ModelList)
+
+
+def model(model_id: str) -> Call[Model]:
+    """Show what can be asked under a name."""
+    return get_call(f"/v1/models/{path_part(model_id)}", Model)
 
 
 def embed(texts: Sequence[str], *, are_queries: bool = False) -> Call[EmbeddingsReply]:

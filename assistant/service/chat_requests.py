@@ -85,9 +85,11 @@ def to_question(request: ChatRequest, history_turns: int) -> Question:
 
 def _place_of_question(request: ChatRequest) -> int:
     last = request.messages[-1]
+    places = [place for place, message in enumerate(request.messages) if message.role == "user"]
+    if not places and last.role in {"system", "developer"}:
+        return len(request.messages) - 1  # as OpenAI does: what is said alone is what is asked
     if last.role != "user" and not (last.role == "tool" and request.tools):
         raise RequestRefused(f"the last message is the {last.role}'s, not the user's", "messages")
-    places = [place for place, message in enumerate(request.messages) if message.role == "user"]
     if not places:
         raise RequestRefused("no message is the user's", "messages")
     return places[-1]

@@ -377,3 +377,24 @@ async def test_models_are_collections_and_arms(client: AsyncTestClient[Any]) -> 
         *("plain", "plain:base", "plain:rag"),
     ]
     assert json.dumps(body["data"][4]).startswith('{"id": "default:rag+ft", "created":')
+
+
+async def test_a_model_is_shown_under_its_name(client: AsyncTestClient[Any]) -> None:
+    listed = (await client.get("/v1/models")).json()["data"]
+    shown = [(await client.get(f"/v1/models/{row['id']}")).json() for row in listed]
+    missing = await client.get("/v1/models/gpt")
+    assert shown == listed
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("role", ["developer", "system"])
+async def test_what_is_said_alone_is_what_is_asked(
+    client: AsyncTestClient[Any], ask: Callable[..., dict[str, object]], role: str
+) -> None:
+    said = [{"role": role, "content": "What does fault code E07 mean?"}]
+    alone = await client.post("/v1/chat/completions", json={"messages": said})
+    never = await client.post(
+        "/v1/chat/completions", json={"messages": [*said, {"role": "assistant", "content": "Hi"}]}
+    )
+    assert "95 °C" in alone.json()["choices"][0]["message"]["content"]
+    assert never.status_code == 400

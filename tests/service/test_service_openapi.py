@@ -37,7 +37,7 @@ async def test_every_operation_is_documented_with_its_errors(client: AsyncTestCl
         assert operation["summary"], name
         errors = {status: item for status, item in operation["responses"].items() if status >= "400"}
         assert errors or name == "get /livez", name
-        is_openai = name.endswith(("completions", "models", "embeddings"))
+        is_openai = name.endswith(("completions", "models", "models/{model_id}", "embeddings"))
         kind, schema = (
             ("application/json", "OpenAIError") if is_openai else ("application/problem+json", "Problem")
         )

@@ -31,6 +31,7 @@ CHAT = {"messages": [{"role": "user", "content": "What does E07 mean?"}]}
 ROUTES: dict[tuple[str, str], tuple[KeyRole, object]] = {
     ("POST", "/v1/chat/completions"): ("agent", CHAT),
     ("GET", "/v1/models"): ("agent", None),
+    ("GET", "/v1/models/{model_id:str}"): ("agent", None),
     ("POST", "/v1/search"): ("agent", {"query": "E07"}),
     ("GET", "/v1/chunks/{chunk_id:str}"): ("agent", None),
     ("POST", "/v1/answers"): ("agent", {"question": "What does E07 mean?"}),

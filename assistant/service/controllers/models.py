@@ -2,9 +2,11 @@
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.types import ExceptionHandlersMap
 
 from assistant.core.access import Caller
+from assistant.core.errors import NotFoundError
 from assistant.core.records import Arm
 from assistant.service.problems import OPENAI_HANDLERS, openai_responses
 from assistant.service.schemas import Model, ModelList
@@ -29,16 +31,33 @@ class ModelsController(Controller):
         self, service: NamedDependency[Service], caller: NamedDependency[Caller]
     ) -> ModelList:
         """List those that exist for the caller."""
-        found = await service.models()
-        return ModelList(
-            data=tuple(
-                _model(collection, arm, service.started)
-                for collection, arms in found
-                if caller.reads(collection)
-                for arm in (None, *arms)
-                if not (caller.filters and arm in {"ft", "rag+ft"})
-            )
-        )
+        return ModelList(data=await _models(service, caller))
+
+    @get(
+        "/{model_id:str}",
+        operation_id="getModel",
+        summary="Show a collection or an arm of it",
+        responses=openai_responses(400, 401, 403, 404, 429, 500),
+    )
+    async def show(
+        self, model_id: FromPath[str], service: NamedDependency[Service], caller: NamedDependency[Caller]
+    ) -> Model:
+        """Show one of the list."""
+        found = next((model for model in await _models(service, caller) if model.id == model_id), None)
+        if found is None:
+            raise NotFoundError(f"no model {model_id[:100]!r}; GET /v1/models lists them")
+        return found
+
+
+async def _models(service: Service, caller: Caller) -> tuple[Model, ...]:
+    """Return those that exist for the caller."""
+    return tuple(
+        _model(collection, arm, service.started)
+        for collection, arms in await service.models()
+        if caller.reads(collection)
+        for arm in (None, *arms)
+        if not (caller.filters and arm in {"ft", "rag+ft"})
+    )
 
 
 def _model(collection: str, arm: Arm | None, created: int) -> Model:
