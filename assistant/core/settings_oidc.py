@@ -32,7 +32,7 @@ class OidcSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         client_id: of Deskmate at the provider.
         redirect_url: of ``/login/callback`` as people's browsers reach it.
         scopes: that are asked for.
-        groups_claim: claim of the ID token that holds the groups.
+        groups_claim: claim of the ID token that holds the groups; else the provider's userinfo is asked.
         rules: ``[[oidc.rules]]``; the first one whose group a person has counts, alone.
         clock_skew_seconds: that the provider's clock may be off.
         session_hours: until the next login; a changed group counts from then on.

@@ -36,6 +36,7 @@ def _lines(reply: Any) -> Iterator[bytes]:
 
 class _Asking(FastHttpUser):
     abstract = True
+    host: str | None = None
     wait_time = constant(0)
 
     def __init__(self, environment: Environment) -> None:

@@ -46,6 +46,7 @@ class Discovery(Record, frozen=True, kw_only=True):
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
 
 
 class Person(Record, frozen=True, kw_only=True):
@@ -140,11 +141,33 @@ class Provider:
             LoginRefused: the provider does not take the code, or its token proves nothing.
             LoginUnavailable: the provider cannot be reached.
         """
-        token = await self._exchange(code, attempt)
+        token, access = await self._exchange(code, attempt)
         claims = await self._claims(token, attempt)
+        if self._settings.groups_claim not in claims and access:
+            claims |= await self._asked_for(access, claims["sub"])
         return self._read(claims)
 
-    async def _exchange(self, code: str, attempt: LoginAttempt) -> str:
+    async def _asked_for(self, access: str, subject: object) -> dict[str, Any]:
+        """Return the groups as the provider tells them of whom its token was made for.
+
+        Providers leave them out of the token where they are many.
+
+        Raises:
+            LoginRefused: it tells of somebody else.
+        """
+        url = (await self._discover()).userinfo_endpoint
+        if url is None or not _is_safe(url):
+            return {}
+        try:
+            told = msgspec.json.decode(await self._get(url, access), type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise LoginUnavailable("what the provider tells of a person cannot be read") from error
+        if told.get("sub") != subject:
+            raise LoginRefused("the provider tells of somebody else than its ID token (sub)")
+        name = self._settings.groups_claim
+        return {name: told[name]} if name in told else {}
+
+    async def _exchange(self, code: str, attempt: LoginAttempt) -> tuple[str, str]:
         from authlib.integrations.base_client.errors import OAuthError
 
         found = await self._discover()
@@ -160,7 +183,7 @@ class Provider:
         token = reply.get("id_token") if isinstance(reply, dict) else None
         if not isinstance(token, str) or not token:
             raise LoginRefused("the provider sent no ID token")
-        return token
+        return token, str(reply.get("access_token") or "")
 
     async def _claims(self, token: str, attempt: LoginAttempt) -> dict[str, Any]:
         """Return the claims of a token that the provider signed, for us, for this login, and not long ago."""
@@ -268,12 +291,13 @@ class Provider:
                 self._keys = (keys, self._clock())
             return self._keys[0]
 
-    async def _get(self, url: str) -> bytes:
+    async def _get(self, url: str, access: str = "") -> bytes:
         content = b""
+        headers = {"Authorization": f"Bearer {access}"} if access else {}
         try:
             async with (
                 httpx.AsyncClient(**_CONNECTION, verify=self._certificates) as client,
-                client.stream("GET", url) as reply,
+                client.stream("GET", url, headers=headers) as reply,
             ):
                 if reply.status_code != HTTPStatus.OK:
                     raise LoginUnavailable(f"the provider answers {reply.status_code}")

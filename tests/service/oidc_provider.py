@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-CLIENT, PASSWORD = "deskmate", "a password of the client"
+CLIENT, PASSWORD, ACCESS = "deskmate", "a password of the client", "a token for userinfo"
 Claims = dict[str, Any]
 
 
@@ -40,6 +40,7 @@ class FakeProvider:
         self.groups: object = ["客服", "everyone"]
         self.claims: Callable[[Claims], Claims] = lambda claims: claims
         self.sign: Callable[[Claims], str] = self.signed
+        self.userinfo: Claims = {}
         self.issuer_told: str | None = None
         self.asked: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
@@ -54,6 +55,9 @@ class FakeProvider:
                     self._answer(200, outer.discovery())
                 elif parts.path == "/jwks":
                     self._answer(200, {"keys": [key.as_dict(private=False) for key in outer.keys]})
+                elif parts.path == "/userinfo":
+                    knows = self.headers.get("authorization") == f"Bearer {ACCESS}"
+                    self._answer(*((200, outer.userinfo) if knows else (401, {})))
                 elif parts.path == "/authorize":
                     self.send_response(302)
                     self.send_header("Location", outer.authorize(query))
@@ -90,6 +94,7 @@ class FakeProvider:
         return found | {
             "issuer": self.issuer_told or self.issuer,
             "end_session_endpoint": f"{self.issuer}/logout",
+            "userinfo_endpoint": f"{self.issuer}/userinfo",
         }
 
     def authorize(self, query: dict[str, str]) -> str:
@@ -123,7 +128,7 @@ class FakeProvider:
             "groups": self.groups,
         }
         token = self.sign(self.claims(claims))
-        return 200, {"access_token": "unused", "token_type": "Bearer", "id_token": token}
+        return 200, {"access_token": ACCESS, "token_type": "Bearer", "id_token": token}
 
     def signed(self, claims: Claims) -> str:
         from joserfc import jwt

@@ -106,6 +106,29 @@ async def test_a_login_gives_the_rights_of_the_first_rule(provider: Any, serve: 
     assert (elsewhere.status_code, owned.status_code) == (404, 403)
 
 
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ({"sub": "person-1", "groups": ["管理员"]}, 303),
+        ({"sub": "person-1", "groups": ["others"]}, 403),
+        ({"sub": "person-1"}, 403),
+        ({"sub": "person-2", "groups": ["管理员"]}, 401),
+        ({}, 401),
+    ],
+)
+async def test_groups_that_the_token_lacks_are_asked_for(
+    provider: Any, serve: Callable[..., Any], told: dict[str, Any], status: int
+) -> None:
+    provider.claims = lambda claims: {name: value for name, value in claims.items() if name != "groups"}
+    provider.userinfo = told
+    async with serve(settings(provider, rules=RULES[:2])) as client:
+        done = await log_in(client)
+        role = None
+        if done.status_code == 303:
+            role = (await client.get("/v1/session", headers=session(done))).json()["role"]
+    assert (done.status_code, role) == (status, "admin" if status == 303 else None)
+
+
 async def test_a_change_needs_the_token_that_only_the_page_can_read(
     provider: Any, serve: Callable[..., Any]
 ) -> None:
