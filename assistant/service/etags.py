@@ -18,7 +18,7 @@ def etag(value: msgspec.Struct) -> str:
 def tagged(value: msgspec.Struct, request: AnyRequest) -> Response[Any]:
     """Return a value with its ETag; without a body where the caller has seen it."""
     tag = etag(value)
-    if tag in _tags(request.headers.get("if-none-match", "")):
+    if is_seen(request, tag):
         return Response(None, status_code=304, headers={"ETag": tag})
     return Response(value, headers={"ETag": tag})
 
@@ -32,6 +32,11 @@ def check_match(request: AnyRequest, value: msgspec.Struct) -> None:
     wanted = _tags(request.headers.get("if-match", ""))
     if wanted and "*" not in wanted and etag(value) not in wanted:
         raise PreconditionFailed("it was changed since; read it again and send its new ETag in If-Match")
+
+
+def is_seen(request: AnyRequest, tag: str) -> bool:
+    """Return whether the caller has seen what an ETag stands for."""
+    return tag in _tags(request.headers.get("if-none-match", ""))
 
 
 def _tags(header: str) -> set[str]:

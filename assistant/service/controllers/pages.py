@@ -11,6 +11,7 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath
 
+from assistant.service.etags import is_seen
 from assistant.service.problems import AnyRequest
 
 PAGE_HEADERS = {
@@ -74,7 +75,7 @@ def _file(name: str, request: AnyRequest) -> Response[bytes]:
         raise NotFoundException(f"no file {name[:64]!r}")
     content, etag = _read(name)
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == etag:
+    if is_seen(request, etag):
         return Response(b"", status_code=304, headers=headers)
     return Response(content, media_type=_media_type(name), headers=headers)
 
