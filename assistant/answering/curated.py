@@ -140,8 +140,9 @@ class CuratedAnswers:
         return self._nearest(read, given, question, np.asarray(embedding, np.float32), embedder)
 
     def holds(self, collection: str) -> bool:
-        """Tell whether a collection has curated answers at all."""
-        return bool(self._current(collection).answers)
+        """Tell whether a collection had curated answers when it was last matched."""
+        read = self._read.get(collection) or self._current(collection)
+        return bool(read.answers)
 
     def _nearest(
         self,

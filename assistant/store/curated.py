@@ -184,9 +184,11 @@ class Curated:
 
     def stamp(self, collection: str) -> tuple[int, int]:
         """Return what changes when the collection's curated answers or its documents do."""
-        change = self._session.get(CuratedChangeRow, collection)
+        change = select(CuratedChangeRow.generation).where(CuratedChangeRow.collection == collection)
         documents = select(CollectionRow.generation).where(CollectionRow.name == collection)
-        return (change.generation if change else 0), self._session.scalar(documents) or 0
+        both = select(change.scalar_subquery(), documents.scalar_subquery())
+        changed, generation = self._session.execute(both).one()
+        return changed or 0, generation or 0
 
     def _fill(self, row: CuratedAnswerRow, new: NewCurated, author: str) -> None:
         if not 1 <= len(new.questions) <= MOST_WORDINGS:
