@@ -18,8 +18,10 @@ def choose_context(
     chosen: list[Passage] = []
     left = max_tokens
     for passage in passages:
+        if chosen and len(chosen) >= max_passages:
+            break
         cost = count_tokens(passage.chunk.text) + count_tokens(" › ".join(passage.chunk.heading_path)) + 8
-        if chosen and (cost > left or len(chosen) >= max_passages):
+        if chosen and cost > left:
             continue
         chosen.append(passage)
         left -= cost

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,11 +19,11 @@ from prometheus_client import Metric
 
 from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable, ModelError
 from assistant.core.home import Home
-from assistant.core.language import han_count
 from assistant.core.settings import EngineSettings, ModelsSettings, Settings
 from assistant.core.settings_sglang import SglangSettings
 from assistant.engine.adapters import check_adapter
 from assistant.engine.canary import CanaryCounts
+from assistant.engine.counting import TokenCounter
 from assistant.engine.figures import canary_family, gauge, renamed
 from assistant.engine.protocol import Completion, GenerationRequest, Offer, StreamEnd, TextDelta
 from assistant.engine.server_kinds import ServerKind, recognise
@@ -40,8 +39,6 @@ from assistant.models.folders import resolve_model
 TESTED_VERSION = SGLANG.partition("==")[2]
 _LOG = logging.getLogger(__name__)
 _CHAT = "/v1/chat/completions"
-_LATIN_CHARACTERS_A_TOKEN = 3.5
-_COUNTS_KEPT = 4096
 
 Result = TypeVar("Result")
 
@@ -104,8 +101,7 @@ class SglangEngine:
             own.answer_seconds,
         )
         self._places = threading.BoundedSemaphore(settings.batch_size + settings.queue_limit)
-        self._counts: OrderedDict[str, int] = OrderedDict()
-        self._counting = threading.Lock()
+        self._counter = TokenCounter(base, self._ask_count)
         self._counts_tokens = True
 
     @property
@@ -232,25 +228,8 @@ class SglangEngine:
         return self._adapters.names()
 
     def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text.
-
-        Where the server has no route for it or cannot be reached, an estimate on the high side: a token for
-        a Chinese character and for 3.5 others.
-        """
-        with self._counting:
-            known = self._counts.get(text)
-            if known is not None:
-                self._counts.move_to_end(text)
-                return known
-        count = self._ask_count(text) if self._counts_tokens else None
-        if count is None:
-            han = han_count(text)
-            return han + round((len(text) - han) / _LATIN_CHARACTERS_A_TOKEN)
-        with self._counting:
-            self._counts[text] = count
-            if len(self._counts) > _COUNTS_KEPT:
-                self._counts.popitem(last=False)
-        return count
+        """Return the number of tokens of a text, by the base model's tokenizer where it lies here."""
+        return self._counter.count(text)
 
     def problems(self) -> tuple[str, ...]:
         """Return why the engine cannot answer now; empty when it is ready."""
@@ -277,6 +256,8 @@ class SglangEngine:
             check_adapter(folder, self._base, max_rank=self._own.max_lora_rank)
 
     def _ask_count(self, text: str) -> int | None:
+        if not self._counts_tokens:
+            return None
         try:
             body = {"model": self._adapters.model(None), "prompt": text}
             response = self._http.send("POST", "/tokenize", body)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from assistant.core.errors import (
     EngineBusy,
@@ -200,6 +202,16 @@ def test_tokens_are_counted_by_the_server_else_estimated(connect: Callable, serv
     engine = connect()
     assert engine.count_tokens("阀" * 40) == 40
     assert 8 <= engine.count_tokens("close the valve and wait a bit") <= 12
+
+
+def test_tokens_are_counted_here_where_the_base_model_lies(server: Any, tiny_model: Path) -> None:
+    url = f"http://127.0.0.1:{server.server_port}"
+    server.has_tokenize = False
+    engine = SglangEngine(EngineSettings(kind="sglang", url=url), {}, base=tiny_model)
+    tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
+    for text in ("Close the valve.", "关闭阀门并等待。", ""):
+        assert engine.count_tokens(text) == len(tokenizer.encode(text, add_special_tokens=False).ids)
+    engine.close()
 
 
 def test_nobody_listens(ask: Callable) -> None:
