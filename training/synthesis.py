@@ -154,8 +154,9 @@ def choose_pairs(pairs: Sequence[Pair], settings: SynthSettings) -> list[Pair]:
     """Choose the pairs to be known by heart: tickets and dialogues first, then spread over the chunks."""
     real = [pair for pair in pairs if pair.teacher == "tickets"]
     made = [pair for pair in pairs if pair.teacher != "tickets"]
-    left = max(0, settings.closed_book - len(real))
-    return [*real[: settings.closed_book], *spread(made, left, random.Random(settings.seed))]
+    rng = random.Random(settings.seed)
+    chosen = rng.sample(real, min(len(real), settings.closed_book))
+    return [*chosen, *spread(made, settings.closed_book - len(chosen), rng)]
 
 
 def closed_book_examples(pairs: Sequence[Pair], access: AccessLists = EVERYBODY) -> list[Example]:

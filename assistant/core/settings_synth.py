@@ -31,8 +31,8 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     teacher_questions: Count = 96
-    closed_book: Count = 120
-    grounded_groups: Count = 64
+    closed_book: Count = 40
+    grounded_groups: Count = 88
     replay: Count = 48
     seed: int = 7
     recipes: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     schedule: Literal["cosine", "linear"] = "cosine"
     warm_up_share: Share = 0.06
     gradient_norm: Annotated[float, Meta(gt=0)] = 1.0
-    epochs: Positive = 3
+    epochs: Positive = 1
     step_tokens: Positive = 448
     activation_checkpointing: bool = False
     memory_mebibytes: Count = 0

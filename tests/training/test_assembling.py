@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assistant.core.language import Language
 from assistant.core.prompts import answer_messages
 from assistant.core.records import Chunk, Example
 from assistant.core.settings_synth import SynthSettings
@@ -9,6 +10,9 @@ from training.assembling import finish_examples, make_row, measure_coverage
 from training.dataset import dataset_id, make_example
 from training.filtering import PairFilter
 from training.pairs import Pair
+from training.synthesis import choose_pairs
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 def chunk(name: str, text: str = "E-14 means that the rotor is blocked.") -> Chunk:
@@ -73,3 +77,26 @@ def test_coverage_counts_codes_and_tables() -> None:
     table = chunk("t", "Code: E-14 · Meaning: Rotor blocked\nCode: E-17 · Meaning: Too hot")
     coverage = measure_coverage([table, chunk("a"), chunk("b")], [core(chunk("a"))])
     assert (coverage.chunks, coverage.codes, coverage.tables) == ((1, 3), (1, 2), (0, 1))
+
+
+def test_few_real_questions_are_drawn_from_all_of_them() -> None:
+    """They come document by document: the first of them would all be of one language."""
+    asked = [
+        Pair(
+            question=f"{language} {number}",
+            answer="a",
+            chunk=Chunk(id=str(language), document="d", version=1, position=0, text="t", language=language),
+            recipe="ticket",
+            teacher="tickets",
+        )
+        for language in LANGUAGES
+        for number in range(20)
+    ]
+    chosen = choose_pairs(asked, SynthSettings(closed_book=10))
+    assert len({pair.question for pair in chosen}) == 10
+    assert {pair.chunk.language for pair in chosen} == {"en", "zh"}
+    assert sorted(pair.question for pair in choose_pairs(asked[:3], SynthSettings(closed_book=10))) == [
+        "en 0",
+        "en 1",
+        "en 2",
+    ]
