@@ -10,16 +10,17 @@ stand beside the figures; on a machine that others use, ratios and processor tim
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -57,6 +58,7 @@ _REMOVE_SECONDS = 1.0
 _ENCODE_SHARE = 0.95
 _QUERY_MILLISECONDS = 15.0
 _SWAPS = 20
+_START_SECONDS = 120
 _SWAP_SLOWDOWN = 2.0
 
 
@@ -235,19 +237,15 @@ def bench_swaps(count: int, swaps: int = _SWAPS, queries: int = _QUERIES, thread
         asked = _queries(queries)
         searcher = Searcher(home.collection(_COLLECTION), _settings(), Given(TopicEmbedder(), asked))
         quiet, failed = _ask_all(searcher, asked, threads)
-        is_done = threading.Event()
-
-        def swap() -> None:
-            for number in range(swaps):
-                save_documents(database, range(10**6 + number, 10**6 + number + 1), Texts(seed=number))
-                builder.publish()
-            is_done.set()
-
-        swapping = threading.Thread(target=swap)
+        # As in service: a worker's process writes, this one only opens what was written.
+        processes = multiprocessing.get_context("spawn")
+        has_started = processes.Event()
+        swapping = processes.Process(target=_swap, args=(home.root, swaps, has_started))
         swapping.start()
-        busy, more_failed = _ask_all(searcher, asked, threads, is_done)
+        has_started.wait(_START_SECONDS)
+        busy, more_failed = _ask_all(searcher, asked, threads, swapping.is_alive)
         swapping.join()
-        failed += more_failed
+        failed += more_failed + bool(swapping.exitcode)
         slowdown = _percentiles(busy)[1] / _percentiles(quiet)[1]
         _say(f"{len(busy)} queries during {swaps} swaps: {failed} failed (limit 0)")
         _say(
@@ -257,10 +255,27 @@ def bench_swaps(count: int, swaps: int = _SWAPS, queries: int = _QUERIES, thread
         return failed
 
 
+def _swap(path: Path, count: int, has_started: Event) -> None:
+    """Publish so many snapshots of a made-up collection, a new document in each."""
+    home = Home(path)
+    database = Database(home.database_url)
+    try:
+        builder = make_builder(home, database)
+        has_started.set()
+        for number in range(count):
+            save_documents(database, range(10**6 + number, 10**6 + number + 1), Texts(seed=number))
+            builder.publish()
+    finally:
+        database.close()
+
+
 def _ask_all(
-    searcher: Searcher, queries: Sequence[str], threads: int, is_done: threading.Event | None = None
+    searcher: Searcher,
+    queries: Sequence[str],
+    threads: int,
+    goes_on: Callable[[], bool] | None = None,
 ) -> tuple[list[float], int]:
-    """Ask all queries, again and again until ``is_done``; return milliseconds and how many failed."""
+    """Ask all queries, again as long as it ``goes_on``; return milliseconds and how many failed."""
     times: list[float] = []
     failures: list[Exception] = []
 
@@ -275,7 +290,7 @@ def _ask_all(
                 except Exception as error:  # noqa: BLE001 - counted, whatever it is
                     failures.append(error)
                 times.append(1000 * (time.perf_counter() - started))
-            if is_done is None or is_done.is_set():
+            if goes_on is None or not goes_on():
                 return
 
     with ThreadPoolExecutor(threads) as pool:

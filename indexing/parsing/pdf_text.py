@@ -131,8 +131,7 @@ class TextReader:
         if not places:
             return
         x0, bottom, x1, top = self._bounds(places)
-        sample = {places[which] for which in (0, len(places) // 3, len(places) * 2 // 3, -1)}
-        types = [self._type(place) for place in sample]
+        types = self._sample_types(places)
         line = Line(
             text=" ".join(_readable(letters).split()),
             x0=x0,
@@ -191,11 +190,23 @@ class TextReader:
         self._pdfium.FPDFText_GetCharBox(self._text, place, x0, x1, bottom, top)
         return x0.value, bottom.value, x1.value, top.value
 
-    def _type(self, place: int) -> _Type:
-        """Return a character's type: that of the piece of text that the page's content draws at once."""
+    def _sample_types(self, places: Sequence[int]) -> list[_Type]:
+        """Return the types of some characters of a line; one where a single piece of text is the line."""
+        first, last = self._piece(places[0]), self._piece(places[-1])
+        if first[0] is not None and first[0] == last[0]:
+            return [self._type(places[0], *first)]
+        between = {places[len(places) // 3], places[len(places) * 2 // 3]} - {places[0], places[-1]}
+        types = [self._type(place, *self._piece(place)) for place in between]
+        return [self._type(places[0], *first), self._type(places[-1], *last), *types]
+
+    def _piece(self, place: int) -> tuple[int | None, Any]:
+        """Return the piece of text that the page's content draws at once, and what tells it from others."""
+        piece = self._pdfium.FPDFText_GetTextObject(self._text, place)
+        return ctypes.cast(piece, ctypes.c_void_p).value, piece
+
+    def _type(self, place: int, key: int | None, piece: Any) -> _Type:
+        """Return a character's type: that of its piece of text."""
         pdfium, text = self._pdfium, self._text
-        piece = pdfium.FPDFText_GetTextObject(text, place)
-        key = ctypes.cast(piece, ctypes.c_void_p).value
         if key is None or key not in self._types:
             scale = 1.0
             if pdfium.FPDFText_GetMatrix(text, place, self._matrix):
@@ -230,6 +241,8 @@ def _letters(text: Any) -> str:
 
 def _readable(letters: str) -> str:
     """Return the letters as people search for them, without control characters."""
+    if letters.isascii() and letters.isprintable():
+        return letters
     letters = _HYPHEN.sub(SOFT_HYPHEN, letters)
     letters = _COMPATIBLE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), letters)
     return _CONTROL.sub("", letters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import resource
 import signal
@@ -58,6 +59,7 @@ def _import_readers() -> None:
         importlib.import_module(name)
     partition_html = importlib.import_module("unstructured.partition.html").partition_html
     partition_html(text="<p>This warms the tokenizer up.</p>", languages=[""])
+    gc.freeze()  # what the libraries made stays; looking through it again and again took a tenth of reading
 
 
 def _answer(request: ParseRequest, connection: socket.socket) -> ParseReply:
