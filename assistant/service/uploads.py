@@ -40,13 +40,19 @@ class Uploads:
             raise
 
     def keep_for(self, folder: Path, job_id: str) -> None:
-        """Note which job needs a folder."""
-        (self.folder / f"{folder.name}.job").write_text(job_id, "utf-8")
+        """Note which job needs a folder; the note is never there in part, or a sweep takes the files."""
+        made = self.folder / f"{folder.name}.note"
+        made.write_text(job_id, "utf-8")
+        made.replace(made.with_suffix(".job"))
 
     def sweep(self, queue: JobQueue) -> None:
         """Remove the files of jobs that need them no more."""
         for note in self.folder.glob("*.job"):
-            if not _is_needed(queue, note.read_text("utf-8")):
+            try:
+                job_id = note.read_text("utf-8")
+            except FileNotFoundError:  # another request sweeps as well
+                continue
+            if not _is_needed(queue, job_id):
                 shutil.rmtree(note.with_suffix(""), ignore_errors=True)
                 note.unlink(missing_ok=True)
 
