@@ -24,6 +24,7 @@ from assistant.jobs.news import News, NoNews
 from assistant.jobs.presence import Presence
 from assistant.jobs.records import ENDED, Job, JobError, JobKind, JobStage, JobState, Outcome
 from assistant.store.database import Database
+from assistant.store.locking import locked
 from assistant.store.tables import JobRow
 from assistant.store.webhooks import Webhooks
 
@@ -289,7 +290,7 @@ class JobQueue:
             Webhooks(session).emit("job.ended", row.collection, told)
 
     def _find(self, session: Session, job_id: str) -> JobRow:
-        row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
+        row = session.scalar(locked(session, select(JobRow).where(JobRow.id == job_id)))
         if row is None:
             raise NotFoundError(
                 f"no job {job_id!r}; of ended ones the newest {self.keeping.kept} "
@@ -304,7 +305,7 @@ class JobQueue:
         query = select(JobRow).where(
             JobRow.state == "queued", JobRow.not_before <= self._clock(), ~busy.exists()
         )
-        return session.scalar(query.order_by(JobRow.number).limit(1).with_for_update(skip_locked=True))
+        return session.scalar(locked(session, query.order_by(JobRow.number).limit(1), skip_locked=True))
 
     def _now(self) -> str:
         return _stamp(self._clock())

@@ -25,6 +25,7 @@ from assistant.store import (
     upload_tables,
     webhook_tables,
 )
+from assistant.store.locking import READS
 from assistant.store.migrations import create, downgrade, schema_version, take_lock, upgrade
 from assistant.store.tables import SCHEMA_VERSION, MetaRow, Table
 
@@ -113,7 +114,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Give a session whose rows are one consistent state; nothing is written."""
-        with _translated(self.url), Session(self._engine) as session:
+        with _translated(self.url), Session(self._engine, info=READS) as session:
             if self._engine.dialect.name == "postgresql":  # there each statement sees a state of its own
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session

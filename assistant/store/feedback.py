@@ -13,6 +13,7 @@ from assistant.core.errors import NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.records import Record
 from assistant.store.answers import Answers, now
+from assistant.store.locking import locked
 from assistant.store.service_tables import AnswerRow, ConversationRow, FeedbackRow, HandoverRow
 from assistant.store.webhooks import Webhooks
 
@@ -280,9 +281,8 @@ class Handovers:
         return [_without_quotes(row) if row.answer_id in withheld else row for row in found]
 
     def _row(self, handover_id: str) -> HandoverRow | None:
-        return self._session.scalar(
-            select(HandoverRow).where(HandoverRow.id == handover_id).with_for_update()
-        )
+        query = select(HandoverRow).where(HandoverRow.id == handover_id)
+        return self._session.scalar(locked(self._session, query))
 
 
 def _told(row: HandoverRow) -> dict[str, object]:

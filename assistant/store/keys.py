@@ -16,6 +16,7 @@ from assistant.core.access import Caller, KeyRole, Scope
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.records import Record
+from assistant.store.locking import locked
 from assistant.store.service_tables import ApiKeyRow
 
 PREFIX = "dmk_"  # lets secret scanners find a key that leaked
@@ -155,7 +156,7 @@ class Keys:
         return _key(row), secret
 
     def _find(self, key_id: str) -> ApiKeyRow:
-        row = self._session.scalar(select(ApiKeyRow).where(ApiKeyRow.id == key_id).with_for_update())
+        row = self._session.scalar(locked(self._session, select(ApiKeyRow).where(ApiKeyRow.id == key_id)))
         if row is None:
             raise NotFoundError(f"no key {key_id[:64]!r}", next_command="deskmate keys list")
         return row

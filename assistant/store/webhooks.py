@@ -14,6 +14,7 @@ from assistant.core.errors import InputError, NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.records import Record
 from assistant.core.signing import new_secret
+from assistant.store.locking import locked
 from assistant.store.service_tables import ApiKeyRow
 from assistant.store.webhook_tables import WebhookDeliveryRow, WebhookEndpointRow, WebhookEventRow
 
@@ -276,7 +277,7 @@ class Webhooks:
 
     def _row(self, endpoint_id: str) -> WebhookEndpointRow:
         query = select(WebhookEndpointRow).where(WebhookEndpointRow.id == endpoint_id)
-        row = self._session.scalar(query.with_for_update())
+        row = self._session.scalar(locked(self._session, query))
         if row is None:
             raise NotFoundError(f"no webhook {endpoint_id[:64]!r}")
         return row

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -237,8 +238,12 @@ def check(url: str, said: Acknowledged) -> None:
     with httpx.Client(base_url=url, timeout=60) as client:
 
         def unfinished() -> int:
-            rows = [client.get(f"/v1/jobs/{job}").json()["state"] for job in said.jobs]
-            return sum(state != "succeeded" for state in rows)
+            replies = {job: client.get(f"/v1/jobs/{job}") for job in said.jobs}
+            bad = [f"{job}: {reply.text}" for job, reply in replies.items() if reply.is_error]
+            states = [reply.json()["state"] for reply in replies.values() if reply.is_success]
+            if bad or "failed" in states:
+                raise SystemExit(f"of {len(replies)} jobs are lost: {bad}; states: {Counter(states)}")
+            return sum(state != "succeeded" for state in states)
 
         while before := unfinished():
             wait_until(f"the end of one of {before} jobs", lambda: unfinished() < before)

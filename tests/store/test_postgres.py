@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import JSON, Boolean, Connection, Engine, MetaData, create_engine, null, text
+from sqlalchemy import JSON, Boolean, Connection, Engine, MetaData, create_engine, null, select, text
 from sqlalchemy import Table as SqlTable
 
 from assistant.core.errors import DatabaseAway, NotFoundError
@@ -27,9 +27,10 @@ from assistant.store.documents import Documents
 from assistant.store.feedback import Conversations, Feedbacks, Handovers
 from assistant.store.idempotency import Idempotency
 from assistant.store.keys import Keys, NewKey, key_digest
+from assistant.store.locking import locked
 from assistant.store.migrations import BASELINE
 from assistant.store.sessions import Sessions, session_digest
-from assistant.store.tables import SCHEMA_VERSION
+from assistant.store.tables import SCHEMA_VERSION, JobRow
 from assistant.store.tables import Table as Base
 from assistant.store.unanswered import read_unanswered
 from assistant.store.usage import UsageGroup, read_usage
@@ -208,6 +209,30 @@ def test_a_server_that_was_restarted_is_used_on(postgres: Any) -> None:
     postgres.start_again()
     with database.write() as session:
         Documents(session).make_collection("pumps")
+    database.close()
+
+
+def test_a_read_is_not_broken_off_by_what_changes_meanwhile(url: str, tmp_path: Path) -> None:
+    database = Database(url)
+    queue = JobQueue(database, Home(tmp_path).make())
+    queued = queue.enqueue("index.add", "pumps", {})
+    with database.write() as session:
+        key = Keys(session).create(NewKey(name="a"))[0]
+        opened = Handovers(session).open("key-1", "pumps", note="", summary={})
+        hook = Webhooks(session).add("local", "https://a.example", ["handover.opened"], None)[0]
+    with database.read() as session:
+        session.execute(text("SELECT 1"))
+        with database.write() as other:
+            for table in ("jobs", "api_keys", "handovers", "webhook_endpoints"):
+                other.execute(text(f"UPDATE {table} SET id = id"))  # noqa: S608 - names of ours
+        found = [
+            Keys(session).get(key.id),
+            Handovers(session).find(opened.id),
+            Webhooks(session).get(hook.id),
+        ]
+        seen = session.scalar(locked(session, select(JobRow).where(JobRow.id == queued.id)))
+    assert [row.id for row in found if row] == [key.id, opened.id, hook.id]
+    assert seen is not None
     database.close()
 
 
