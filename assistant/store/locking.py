@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
+T = TypeVar("T", bound=tuple[Any, ...])
 READS = {"only_reads": True}
 
 
-def locked(session: Session, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
+def locked(session: Session, query: Select[T], *, skip_locked: bool = False) -> Select[T]:
     """Return a query that locks its rows, unless the session only reads.
 
     A reader sees one state throughout: a row that somebody changed since cannot be locked in it, and a
