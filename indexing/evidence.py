@@ -1,10 +1,10 @@
 """How well passages cover a question, so that a threshold can tell what the documents do not cover.
 
 Two signs, half of each: likeness of embeddings against the collection's own background, and the share of
-the question's rare terms that the passages hold. Measured on 250 product questions a language to their own
-documents against questions to other documents: area under the curve .993 (English) and .9996 (Chinese). It
-does not tell a question that the manual just happens not to answer from one that it does (.69 on the sample
-suite): that is for the engine, which reads the passages.
+the question's rare terms that the passages hold, words of asking left out. Measured on 120 product
+questions a language to their own documents against questions to other documents: area under the curve .995
+and more. It does not tell a question that the manual just happens not to answer from one that it does (.73
+on the sample suite): that is for the engine, which reads the passages.
 """
 
 from __future__ import annotations
@@ -32,6 +32,15 @@ _LIKENESS_WEIGHT = 0.5
 _COVERING_PASSAGES = 3
 _CODE_EVIDENCE = 0.6
 _LEAST_HAN, _HAN_SHARE = 2, 0.03
+# what questions are made with: a small collection holds no "what", which then looked like a rare subject
+_ASKING = (
+    "a an and any are as at be by can could did do does for from had has have how i if in is it its may me "
+    "might must my no not of on or our shall should so than that the their them then there these they this "
+    "those to us was we were what when where which who whom whose why will with would you your "
+    "的 了 吗 呢 吧 啊 呀 么 是 在 有 和 与 或 我 你 您 它 他 她 这 那 这个 那个 什么 怎么 怎样 如何 哪里 "
+    "哪儿 哪个 哪些 哪种 几 多少 多大 多久 多长 多高 多重 为什么 为何 是否 可以 能 能否 会 要 应 应该 "
+    "请问 需要"
+)
 
 
 def measure_background(
@@ -107,8 +116,14 @@ def _held(text: str) -> frozenset[str]:
     return frozenset(analyze(text))
 
 
+@functools.cache
+def _asking() -> frozenset[str]:
+    return frozenset(analyze(_ASKING))
+
+
 def _coverage(query: str, chunks: Sequence[Chunk], rarity: Callable[[str], float]) -> float:
-    weights = {term: rarity(term) for term in sorted(set(analyze(query)))}
+    terms = set(analyze(query))
+    weights = {term: rarity(term) for term in sorted(terms - _asking() or terms)}
     held = frozenset[str]().union(*(_held(indexed_text(chunk)) for chunk in chunks))
     total = sum(weights.values())
     return sum(weight for term, weight in weights.items() if term in held) / total if total else 0.0

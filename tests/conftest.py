@@ -72,11 +72,16 @@ def build_model(folder: Path, *, seed: int = 0) -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--postgres", action="store_true", help="keep the rows of all tests in PostgreSQL")
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home").make()
+def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
+    """Return a data folder with a database of its own: SQLite, with ``--postgres`` PostgreSQL."""
+    url = None
+    if request.config.getoption("--postgres"):
+        url = request.getfixturevalue("postgres").new_database()
+    return Home(tmp_path / "home", url).make()
 
 
 @pytest.fixture

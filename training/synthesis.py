@@ -222,8 +222,9 @@ def _notes(teacher: Teacher, chunks: Sequence[Chunk], examples: Sequence[Example
         notes.append(f"the collection is in one language ({languages.pop()}): so are the examples")
     if chunks and all(chunk.kind == "table" for chunk in chunks):
         notes.append("the collection holds tables only: no sentences, procedures or dialogues to ask about")
-    if len(examples) < 50:  # noqa: PLR2004 - fewer do not teach a model anything for good
-        notes.append(f"only {len(examples)} examples came out: too few to tune on, add documents or recipes")
+    count = sum(bool(example.chunk_ids) for example in examples)
+    if count < 50:  # noqa: PLR2004 - fewer do not teach a model anything for good
+        notes.append(f"only {count} examples came of the documents: too few to tune on, add some or recipes")
     return tuple(notes)
 
 
