@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help setup demo serve test slow sglang lint check fix bench bench-index bench-service bench-peers bench-serve clean
+.PHONY: help setup demo serve test slow postgres sglang lint check fix bench bench-index bench-service bench-peers bench-serve clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ test: setup ## All tests: the fast ones, then those with real small models
 slow: setup ## The tests with real small models
 	$(BIN)/deskmate models prepare
 	$(PYTEST) -m "slow and not sglang and not gpu"
+
+postgres: setup ## The fast tests of store, service and jobs with their rows in PostgreSQL, where its server is installed
+	$(PYTEST) -m "not slow and not browser" --postgres tests/store tests/service tests/jobs
 
 sglang: setup ## The tests with a real SGLang server; make its environment first: deskmate engine install
 	$(BIN)/deskmate models prepare --profile test

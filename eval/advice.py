@@ -79,11 +79,12 @@ def advise(measured: Measured) -> Advice:
     """Return the way to go; each reason names the figures it stands on."""
     closed, gain = measured.closed_book, measured.gain
     if closed.mean >= KNOWS and not (gain.is_clear and gain.low > 0):
+        loses = "a loss that is clear of zero" if gain.is_clear else "which is not clear of zero"
         return Advice(
             way="prompt only",
             reasons=(
                 f"no knowledge barrier: without documents it gets {closed.mean:.0%} of the collection's own "
-                f"questions right, and documents add {gain.mean:+.0%}, which is not clear of zero",
+                f"questions right, and documents add {gain.mean:+.0%}, {loses}",
             ),
         )
     barrier = (

@@ -75,6 +75,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", action="store_true", help="keep the rows of all tests in PostgreSQL")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--postgres"):
+        for item in items:
+            if item.get_closest_marker("sqlite"):
+                item.add_marker(pytest.mark.skip(reason="about SQLite itself"))
+
+
 @pytest.fixture
 def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     """Return a data folder with a database of its own: SQLite, with ``--postgres`` PostgreSQL."""

@@ -52,6 +52,11 @@ def measured(**changes: object) -> Measured:
     [
         ({}, "RAG only", "well enough"),
         ({"closed_book": interval(0.8), "gain": interval(0.02)}, "prompt only", "no knowledge barrier"),
+        (
+            {"closed_book": interval(0.8), "gain": interval(-0.7)},
+            "prompt only",
+            "-70%, a loss that is clear of zero",
+        ),
         ({"closed_book": interval(0.8), "gain": interval(0.15)}, "RAG only", "knowledge barrier: "),
         ({"read": 0.4}, "RAG + tuning", "using the passages"),
         ({"form": 0.1, "cited": 0.3}, "RAG + tuning", "citing them, keeping a form"),

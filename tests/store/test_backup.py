@@ -43,6 +43,7 @@ def filled(home: Home, tmp_path: Path) -> Home:
     return home
 
 
+@pytest.mark.sqlite
 def test_a_restored_backup_answers_the_same(filled: Home, tmp_path: Path) -> None:
     file, other = tmp_path / "desk.tar.gz", Home(tmp_path / "other")
     serving = Database(filled.database_url)  # it is being used meanwhile
@@ -61,6 +62,7 @@ def test_a_restored_backup_answers_the_same(filled: Home, tmp_path: Path) -> Non
         restore_backup(other, file, NoProgress())
 
 
+@pytest.mark.sqlite
 def test_what_is_no_backup_leaves_the_folder_empty(filled: Home, tmp_path: Path) -> None:
     file, other = tmp_path / "desk.tar.gz", Home(tmp_path / "other")
     write_backup(filled, file, NoProgress())

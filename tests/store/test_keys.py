@@ -18,6 +18,7 @@ def database(home: Home) -> Database:
     return Database(home.database_url)
 
 
+@pytest.mark.sqlite
 def test_a_key_is_kept_as_its_hash_only(database: Database, home: Home) -> None:
     with database.write() as session:
         key, secret = Keys(session).create(NewKey(name="desk 前台", role="agent", collections=("pumps",)))
@@ -108,6 +109,7 @@ def test_the_audit_log_is_a_chain(database: Database) -> None:
     database.close()
 
 
+@pytest.mark.sqlite
 def test_the_database_refuses_to_change_an_entry(database: Database) -> None:
     _note(database, "/v1/a")
     for statement in ("UPDATE audit_log SET status = 200", "DELETE FROM audit_log"):
@@ -116,6 +118,7 @@ def test_the_database_refuses_to_change_an_entry(database: Database) -> None:
     database.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("statement", "broken_at", "reason"),
     [
