@@ -236,7 +236,8 @@ def test_a_read_is_not_broken_off_by_what_changes_meanwhile(url: str, tmp_path: 
     database.close()
 
 
-def test_two_processes_share_the_outbox_and_a_session_ends(url: str) -> None:
+def test_two_processes_share_the_outbox_and_a_session_ends(postgres: Any) -> None:
+    url = postgres.new_database()  # of its own: the other tests leave webhooks behind
     one, other = Database(url), Database(url)
     with one.write() as session:
         webhooks = Webhooks(session)

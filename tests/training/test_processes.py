@@ -73,7 +73,7 @@ def test_every_launcher_file_opens_with_its_command() -> None:
 @pytest.mark.slow
 def test_two_processes_train_one_adapter(home: Home, command: Deskmate) -> None:
     launcher = [str(BIN / "accelerate"), "launch", "--config_file", str(CONFIGS / "two-cpu-processes.yaml")]
-    launch = [*launcher, "--main_process_port", "0", "--no_python", *command()]
+    launch = [*launcher, "--main_process_port", "0", "--no_python", *command("train.epochs=3")]
     done = subprocess.run(launch, env=environment(home), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()  # the main process alone speaks
