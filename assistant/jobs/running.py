@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
-from assistant.core.errors import CollectionBusy, DeskmateError, ResourceError
+from assistant.core.errors import CollectionBusy, DatabaseAway, DeskmateError, ResourceError
 from assistant.jobs.job_queue import LEASE_SECONDS, JobQueue
 from assistant.jobs.progress import JobInterrupted, JobProgress
 from assistant.jobs.records import Job, JobError, Outcome
@@ -39,7 +39,8 @@ def run_job(queue: JobQueue, job: Job, work: Work, stop: threading.Event) -> Non
             outcome = work(job, progress)
         except JobInterrupted as interruption:
             reason = interruption.reason
-        except CollectionBusy:
+        except (CollectionBusy, DatabaseAway) as error:
+            _LOG.warning("job %s waits: %s", job.id, error)
             reason = "busy"
         except DeskmateError as error:
             told = JobError(slug=error.slug, message=error.message, next_command=error.next_command)

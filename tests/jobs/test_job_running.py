@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.core.errors import CollectionBusy, NotFoundError, ResourceError
+from assistant.core.errors import CollectionBusy, DatabaseAway, NotFoundError, ResourceError
 from assistant.core.home import Home
 from assistant.jobs.job_queue import JobQueue
 from assistant.jobs.progress import JobProgress
@@ -68,9 +68,17 @@ def test_what_the_work_raises_ends_the_job_and_nothing_else(
     assert stumbled.id in caplog.text
 
 
-def test_a_collection_in_use_is_waited_for(queue: JobQueue, clock: list[float]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        CollectionBusy("another process changes collection 'pumps' now"),
+        DatabaseAway("database postgresql://host/rows cannot be reached: it is starting up"),
+    ],
+    ids=["collection in use", "database away"],
+)
+def test_what_passes_is_waited_for(queue: JobQueue, clock: list[float], error: ResourceError) -> None:
     def work(job: Job, progress: JobProgress) -> Outcome:
-        raise CollectionBusy("another process changes collection 'pumps' now")
+        raise error
 
     waiting = run(queue, work)
     assert (waiting.state, waiting.error) == ("queued", None)
