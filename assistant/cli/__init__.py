@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 __all__ = ["main"]
 
 
@@ -11,4 +13,7 @@ def main() -> None:
         from assistant.cli.app import run
     except KeyboardInterrupt:  # before anything began
         raise SystemExit(130) from None
-    run()
+    try:
+        run()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end has begun: its exit code stays what it is

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, make_url
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -75,10 +75,10 @@ class Database:
                 create(session)
 
     def _is_ready(self) -> bool:
-        names = set(inspect(self._engine).get_table_names())
-        if MetaRow.__tablename__ not in names:
-            return False
         with self.read() as session:
+            names = set(inspect(session.connection()).get_table_names())
+            if MetaRow.__tablename__ not in names:
+                return False
             version = self._check_version(session)
         return version == SCHEMA_VERSION and names >= set(Table.metadata.tables)
 
@@ -116,7 +116,8 @@ class Database:
         """Give a session whose rows are one consistent state; nothing is written."""
         with _translated(self.url), Session(self._engine, info=READS) as session:
             if self._engine.dialect.name == "postgresql":  # there each statement sees a state of its own
-                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                self._connect(session)
+                session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             yield session
 
     @contextmanager
@@ -125,9 +126,16 @@ class Database:
         with self._writing, _translated(self.url), Session(self._engine) as session:
             # SQLite takes the write lock now: a read that turns into a write later fails at once when
             # another process wrote in between, whatever the busy timeout; others ignore the option
-            session.connection(execution_options={"begin": "IMMEDIATE"})
+            self._connect(session, begin="IMMEDIATE")
             yield session
             session.commit()
+
+    def _connect(self, session: Session, **options: Any) -> None:
+        try:
+            session.connection(execution_options=options)
+        except (OSError, self._engine.dialect.loaded_dbapi.Error) as error:
+            # SQLAlchemy passes on as it is what a driver meets while it connects
+            raise DatabaseAway(f"database {shown_url(self.url)} cannot be reached: {error}") from error
 
     def empty_log(self) -> None:
         """Move what SQLite's write-ahead log holds into the database: deleted rows leave the disk with it.
@@ -201,6 +209,8 @@ def _translated(url: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _ours(error, url) from error
+    except ConnectionError as error:  # pg8000 passes on a reset as it is
+        raise DatabaseAway(f"database {shown_url(url)} cannot be reached: {error}") from error
 
 
 def _ours(error: DBAPIError, url: str) -> Exception:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def test_fifty_kills_lose_nothing_and_bring_nothing_back(tmp_path: Path) -> None
         [sys.executable, str(HERE / "killing.py"), *words], check=False, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
-    cut = json.loads(ended.stdout.splitlines()[-1])
-    assert sum(cut.values()) == KILLS
+    cut = Counter(json.loads(ended.stdout.splitlines()[-1]))  # what no kill met is not in it
+    assert cut.total() == KILLS
     assert cut["add"] >= 10
     assert cut["remove"] + cut["compact"] + cut["swap"] >= 3
 

@@ -84,13 +84,14 @@ class Part:
 
     def __init__(self, name: str, words: Sequence[str], environment: dict[str, str]) -> None:
         self.name = name
+        self.log = Path(environment["DESKMATE_HOME"]) / f"{name}.log"
         self._words = words
         self._environment = environment
         self.start()
 
     def start(self) -> None:
-        quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(self._words, env=self._environment, stdout=quiet, stderr=quiet)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self._words, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -166,7 +167,7 @@ class Clients:
                 rated = self._post(client, "/v1/feedback", {"answer_id": answer["id"], "rating": "up"})
                 if rated:
                     said.feedback.add(rated["id"])
-                if number % 25 == 0:
+                if number % 60 == 0:
                     self._add(client, f"d{seed}-{number}")
                 number += 1
 
@@ -229,7 +230,7 @@ def finished(url: str) -> list[str]:
     return []
 
 
-def check(url: str, said: Acknowledged) -> None:
+def check(url: str, said: Acknowledged, home: Path) -> None:
     """Look for everything that was acknowledged.
 
     Raises:
@@ -261,7 +262,15 @@ def check(url: str, said: Acknowledged) -> None:
             lost += [] if rows and rows[0]["version"] == 1 else [name]
         audit = client.get("/v1/audit/verify").json()
     if lost or said.refused or audit["broken_at"] is not None:
-        raise SystemExit(f"lost: {lost}; refused: {said.refused[:5]}; audit: {audit}")
+        raise SystemExit(
+            f"lost: {lost}; refused: {said.refused[:5]}; audit: {audit}; logs: {errors_of(home)}"
+        )
+
+
+def errors_of(home: Path) -> str:
+    """Return the ends of the logs from their last traceback on."""
+    texts = {path.name: path.read_text("utf-8", errors="replace") for path in sorted(home.glob("*.log"))}
+    return "\n".join(f"{name}: {text[text.rfind('Traceback') :][:4000]}" for name, text in texts.items())
 
 
 def free_port() -> int:
@@ -304,7 +313,7 @@ def run(home: Path, rounds: int, seed: int, data: str | None) -> None:
                     part.kill()
                     seconds[part.name].append(recovery(part, url, said))
                     say(f"{part.name} is back after {seconds[part.name][-1]:.2f} s")
-        check(url, said)
+        check(url, said, home)
     finally:
         for part in parts:
             if isinstance(part, Part):

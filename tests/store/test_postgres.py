@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 import sqlite3
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -210,6 +213,24 @@ def test_a_server_that_was_restarted_is_used_on(postgres: Any) -> None:
     with database.write() as session:
         Documents(session).make_collection("pumps")
     database.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_closes_while_one_connects_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_at_once() -> None:
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # by a reset
+            connection.recv(1)
+            connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            closing = pool.submit(close_at_once)
+            with pytest.raises(DatabaseAway, match="cannot be reached"):
+                Database(f"postgresql+pg8000://desk@127.0.0.1:{server.getsockname()[1]}/desk")
+            closing.result()
+    gc.collect()  # the driver leaves the socket open
 
 
 def test_a_read_is_not_broken_off_by_what_changes_meanwhile(url: str, tmp_path: Path) -> None:
