@@ -25,13 +25,14 @@ from training.dataset import DatasetManifest, Making, current_dataset, make_exam
 from training.filtering import PairFilter
 from training.pairs import Pair, rule_pairs
 from training.quantities import quantity_pairs
+from training.recipes.conversations import PEOPLE
 from training.recipes.recipe import load_recipe
 from training.sources import GivenPair
 from training.teacher import choose_sentences, teacher_pairs
 from training.teaching import Teacher
-from training.wording import read_list
+from training.wording import read_instructions
 
-RECIPES_VERSION = "4"
+RECIPES_VERSION = "5"
 REPLAY_TOKENS = 60
 
 
@@ -188,30 +189,31 @@ def _make_pairs(
 
 
 def _replay(teacher: Teacher, count: int, seed: int) -> list[Example]:
-    """Return general instructions with the base's own answers, against forgetting."""
+    """Return general instructions against forgetting: with the answers given, else with the base's own."""
     languages: tuple[Language, ...] = ("en", "zh")
-    lines = [(language, line) for language in languages for line in read_list("replay", language)]
+    lines = [(language, *line) for language in languages for line in read_instructions("replay", language)]
     random.Random(seed).shuffle(lines)
-    asked = lines[:count]
-    requests = [
-        GenerationRequest(
-            messages=(Message(role="system", content=""), Message(role="user", content=line)),
-            max_new_tokens=REPLAY_TOKENS,
-        )
-        for _, line in asked
-    ]
-    texts = teacher.ask(requests, "general instructions") if requests else []
+    chosen = lines[:count]
+    requests = {line: _general_request(line) for _, line, answer in chosen if not answer}
+    texts = teacher.ask(list(requests.values()), "general instructions") if requests else []
+    own = dict(zip(requests, texts, strict=True))
     return [
         make_example(
             recipe="replay",
             language=language,
-            messages=request.messages,
-            answer=text,
-            teacher=teacher.name,
+            messages=_general_request(line).messages,
+            answer=answer or own[line],
+            teacher=PEOPLE if answer else teacher.name,
         )
-        for (language, _), request, text in zip(asked, requests, texts, strict=True)
-        if text
+        for language, line, answer in chosen
+        if answer or own[line]
     ]
+
+
+def _general_request(line: str) -> GenerationRequest:
+    """Return a general instruction as it is asked: without documents and without rules for answers."""
+    messages = (Message(role="system", content=""), Message(role="user", content=line))
+    return GenerationRequest(messages=messages, max_new_tokens=REPLAY_TOKENS)
 
 
 def _notes(teacher: Teacher, chunks: Sequence[Chunk], examples: Sequence[Example]) -> tuple[str, ...]:

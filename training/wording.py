@@ -19,5 +19,11 @@ def read_list(name: str, language: Language) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
+def read_instructions(name: str, language: Language) -> tuple[tuple[str, str], ...]:
+    """Return a list's lines, each with the answer that stands behind `` => `` ("" where there is none)."""
+    parts = (line.partition(" => ") for line in read_list(name, language))
+    return tuple((line, answer) for line, _, answer in parts)
+
+
 def _read(name: str, language: Language) -> str:
     return resources.files("training").joinpath("templates", f"{name}.{language}.txt").read_text("utf-8")

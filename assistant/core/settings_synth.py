@@ -33,7 +33,7 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     teacher_questions: Count = 96
     closed_book: Count = 40
     grounded_groups: Count = 88
-    replay: Count = 48
+    replay: Count = 96
     seed: int = 7
     recipes: tuple[str, ...] = ()
     recipe_share: Annotated[float, Meta(gt=0.0, le=100.0)] = 1.0

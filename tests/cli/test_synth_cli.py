@@ -102,6 +102,10 @@ def test_recipes_filters_report_and_exports(collection: Home, tmp_path: Path) ->
     assert set(manifest["languages"]) == {"zh", "en"}  # type: ignore[call-overload]
     shown = json.loads(good("dataset", "show", "--collection", "烤箱", "--rows", "9999", "--json"))
     assert {row["recipe"] for row in shown["rows"] if row["language"] == "en"} == {"replay"}
+    general = {row["messages"][-2]["content"]: row for row in shown["rows"] if row["recipe"] == "replay"}
+    iron, tools = general["铁的化学符号是什么？只写符号。"], general["List four kitchen tools, one per line."]
+    assert (iron["messages"][-1]["content"], iron["teacher"]) == ("Fe", "people")
+    assert tools["teacher"] != "people"
     assert any("one language" in note for note in manifest["notes"])  # type: ignore[union-attr]
     assert synth("--pairs", str(given))["id"] == manifest["id"]
 

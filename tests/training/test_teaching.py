@@ -18,7 +18,7 @@ from assistant.engine.protocol import Completion, GenerationRequest
 from assistant.engine.scripted import ScriptedEngine
 from training.decontamination import grams, jaccard
 from training.teaching import CACHE, Teacher
-from training.wording import read_list
+from training.wording import read_instructions
 
 GENERAL = Path(evaluation.__path__[0], "general.jsonl")
 
@@ -102,7 +102,7 @@ def test_a_damaged_cache_is_no_hindrance(tmp_path: Path, torn: bytes) -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_is_replayed_is_not_what_measures_forgetting(language: Language) -> None:
     tasks = [json.loads(row)["prompt"] for row in GENERAL.read_text("utf-8").splitlines()]
-    lines = read_list("replay", language)
-    assert len(lines) == len(set(lines)) == 24
+    lines = [line for line, _ in read_instructions("replay", language)]
+    assert len(lines) == len(set(lines)) == 48
     nearest = {line: max(jaccard(grams(line), grams(task)) for task in tasks) for line in lines}
     assert [line for line, value in nearest.items() if value >= 0.3] == []
