@@ -95,7 +95,7 @@ def make_example(
     turns = (*messages, Message(role="assistant", content=answer))
     versions = {chunk.document: chunk.version for chunk in chunks}
     return Example(
-        id=content_id(recipe, *(f"{turn.role}: {turn.content}" for turn in turns)),
+        id=_row_id(recipe, turns),
         recipe=recipe,
         language=language,
         messages=turns,
@@ -106,6 +106,10 @@ def make_example(
         scores=scores or {},
         access=access,
     )
+
+
+def _row_id(recipe: str, turns: Sequence[Message]) -> str:
+    return content_id(recipe, *(f"{turn.role}: {turn.content}" for turn in turns))
 
 
 def dataset_id(examples: Sequence[Example]) -> str:
@@ -225,7 +229,20 @@ def read_rows(folder: Path, manifest: DatasetManifest) -> list[Example]:
             raise InputError(f"{path}, row {number}: an example ends with the assistant's turn after others")
         if not example.messages[-1].content.strip():
             raise InputError(f"{path}, row {number}: the answer is empty")
+    _check_rows(path, manifest, examples)
     return examples
+
+
+def _check_rows(path: Path, manifest: DatasetManifest, examples: Sequence[Example]) -> None:
+    """An adapter names its dataset by what stands in it, so rows changed by hand would make that untrue."""
+    edited = [number for number, row in enumerate(examples, 1) if row.id != _row_id(row.recipe, row.messages)]
+    if edited or dataset_id(examples) != manifest.id:
+        reason = f"row {edited[0]} was changed" if edited else "rows were added, taken away or moved"
+        raise InputError(
+            f"{path}: {reason} since the dataset was made, which is named by its rows; "
+            f"remove {path.parent} and give corrections with --pairs FILE",
+            next_command=f"deskmate synth --collection {manifest.collection}",
+        )
 
 
 def read_examples(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.core.errors import NotFoundError
+from assistant.core.errors import InputError, NotFoundError
 from assistant.core.records import Message
 from training.dataset import current_dataset, make_example, read_examples, write_dataset
 
@@ -41,3 +41,17 @@ def test_a_missing_dataset_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         read_examples(tmp_path, "pumps")
     assert caught.value.next_command == "deskmate synth --collection pumps"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [("好", "坏", "row 1 was changed"), ("三", "三三", "row 3 was changed"), ("LINE", "", "taken away")],
+)
+def test_rows_changed_by_hand_are_refused(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    name = _write(tmp_path, "一", "二", "三")
+    path = tmp_path / name / "examples.jsonl"
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(line.replace(old, new) for line in lines if new or line != lines[1]), "utf-8")
+    with pytest.raises(InputError, match=reason) as caught:
+        read_examples(tmp_path, "c")
+    assert caught.value.next_command == "deskmate synth --collection c"
