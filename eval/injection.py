@@ -29,7 +29,7 @@ from assistant.core.injection import find_injections
 from assistant.core.jsonl import read_jsonl
 from assistant.core.language import Language
 from assistant.core.progress import Progress
-from assistant.core.records import Arm, Case, Filters, Passage, Record, Usage
+from assistant.core.records import Arm, Case, Filters, Neighbours, Passage, Record, Usage
 from indexing.codes import UnknownCode
 
 CANARY = "Zebraline"
@@ -213,6 +213,10 @@ class PoisonedPassages:
             _poisoned(passages, text) if text else passages
             for passages, text in zip(found, itertools.islice(self._texts, len(queries)), strict=True)
         ]
+
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
+        """Return what stands around a passage."""
+        return self._source.neighbours(passage, count, filters)
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         """Return how well the passages cover the query."""

@@ -6,7 +6,7 @@ import functools
 import heapq
 import itertools
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import numpy as np
 
 from assistant.core.errors import IndexBroken
 from assistant.core.home import Home
-from assistant.core.records import Chunk, Record
+from assistant.core.records import Chunk, Neighbours, Record
 from indexing.snapshots import Manifest, open_current, verify
 from indexing.tombstones import Numbers, read_removed
 
@@ -31,13 +31,6 @@ class CorpusRow(Record, frozen=True, kw_only=True):
 
     number: int
     chunk: Chunk
-
-
-class Neighbours(Record, frozen=True, kw_only=True):
-    """What stands around a chunk in the same version of its document, in the order of the document."""
-
-    before: tuple[Chunk, ...] = ()
-    after: tuple[Chunk, ...] = ()
 
 
 def indexed_text(chunk: Chunk) -> str:
@@ -149,15 +142,22 @@ class Corpus:
             raise KeyError(gone or numbers)
         return found
 
-    def around(self, chunk: Chunk, count: int) -> Neighbours:
+    def around(self, chunk: Chunk, count: int, allowed: Set[int] | None = None) -> Neighbours:
         """Return up to ``count`` chunks before and after a chunk.
 
         There are none where its document was removed, or where another version of it is served now.
+
+        Args:
+            chunk: in the middle.
+            count: most on each side.
+            allowed: numbers of the chunks that pass the filters, None where nothing is filtered; there are
+                no neighbours where the chunk itself passes no more.
         """
         numbers = self._numbers_in(chunk.document)
         first = max(chunk.position - count, 0)
         near = self.by_number(numbers[first : chunk.position + count + 1].tolist())
-        found = [near[number] for number in sorted(near)]  # a version's chunks are numbered in its order
+        # a version's chunks are numbered in its order
+        found = [near[number] for number in sorted(near) if allowed is None or number in allowed]
         if chunk.id not in {row.id for row in found if row.version == chunk.version}:
             return Neighbours()
         return Neighbours(

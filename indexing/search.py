@@ -11,10 +11,10 @@ import numpy as np
 
 from assistant.core.errors import InputError
 from assistant.core.home import Home
-from assistant.core.records import Filters, Message, Metadata, Passage, Record
+from assistant.core.records import Filters, Message, Metadata, Neighbours, Passage, Record
 from assistant.core.settings import SearchSettings, Settings
 from indexing.codes import UnknownCode
-from indexing.corpus import Corpus, Neighbours
+from indexing.corpus import Corpus
 from indexing.embedders import Embedders
 from indexing.embedding import Embedder
 from indexing.evidence import measure_evidence
@@ -184,12 +184,16 @@ class Searcher:
         ]
         return [tuple(_described(passage, snapshot) for passage in passages) for passages in ranked]
 
-    def neighbours(self, passage: Passage, count: int) -> Neighbours:
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
         """Return up to ``count`` chunks before and after a passage, of the version that it was found in.
 
-        There are none where its document was removed or replaced since.
+        There are none where its document was removed or replaced since, or passes the filters no more.
+
+        Raises:
+            InputError: a filter's key is unknown.
         """
-        return self._current().corpus.around(passage.chunk, count)
+        snapshot = self._current()
+        return snapshot.corpus.around(passage.chunk, count, self._filter.allowed(snapshot, filters))
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         """Return from 0 to 1 how well the passages cover a query; low where the documents do not."""

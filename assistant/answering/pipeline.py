@@ -33,7 +33,7 @@ from assistant.answering.understanding import Understood, understand
 from assistant.core.errors import EngineUnavailable, InputError, NotFoundError
 from assistant.core.ids import random_id
 from assistant.core.progress import NoProgress, Progress
-from assistant.core.records import Answer, Arm, Filters, Passage, Route, ToolCall, Usage
+from assistant.core.records import Answer, Arm, Filters, Neighbours, Passage, Route, ToolCall, Usage
 from assistant.core.settings import Settings
 from assistant.core.tracing import span
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
@@ -55,6 +55,9 @@ class PassageSource(CoverageSource, Protocol):
         self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
     ) -> list[tuple[Passage, ...]]:
         """Search for several queries at once."""
+
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
+        """Return what stands around a passage in its document."""
 
 
 class Pipeline:

@@ -18,6 +18,7 @@ from assistant.core.errors import InputError
 from assistant.core.records import Chunk, Filters, Passage
 
 if TYPE_CHECKING:
+    from assistant.client import FoundPassage
     from indexing.search import Searcher
 
 _BATCH = 64
@@ -62,9 +63,19 @@ def search(  # noqa: PLR0913 - one parameter an option
     if (query is None) == (file is None):
         raise click.UsageError("give either QUERY or --batch FILE")
     if url is not None:
-        if file is not None or neighbour_count:
-            raise click.UsageError("--url goes with neither --batch nor --neighbours")
-        _search_service(url, key, query or "", named_collection(collection), top_k, filters, as_json=as_json)
+        if file is not None:
+            raise click.UsageError("--url does not go with --batch")
+        from assistant.client import DeskmateClient
+
+        with DeskmateClient(url, key) as client:
+            found = client.search(
+                query or "",
+                named_collection(collection),
+                top_k=top_k,
+                filters=filters,
+                neighbours=neighbour_count,
+            )
+        _show_remote(found, as_json=as_json)
         return
     searcher = open_searcher(context, collection)
     if file is not None:
@@ -124,20 +135,7 @@ def _neighbour_row(chunk: Chunk) -> dict[str, object]:
     return {"page": chunk.page, "heading_path": chunk.heading_path, "text": chunk.text}
 
 
-def _search_service(
-    url: str,
-    key: str | None,
-    query: str,
-    collection: str | None,
-    top_k: int | None,
-    filters: Filters,
-    *,
-    as_json: bool,
-) -> None:
-    from assistant.client import DeskmateClient
-
-    with DeskmateClient(url, key) as client:
-        found = client.search(query, collection, top_k=top_k, filters=filters)
+def _show_remote(found: Sequence[FoundPassage], *, as_json: bool) -> None:
     if as_json:
         print_json({"passages": found})
         return
@@ -145,7 +143,8 @@ def _search_service(
         where = " › ".join((row.document, *row.heading_path))
         page = f", p. {row.page}" if row.page else ""
         click.echo(f"{row.rank:>2}  {row.score:.3f}  {where} (version {row.version}{page})")
-        click.echo(f"    {' '.join(row.text.split())[:_EXCERPT]}")
+        for text in (*(near.text for near in row.before), row.text, *(near.text for near in row.after)):
+            click.echo(f"    {' '.join(text.split())[:_EXCERPT]}")
 
 
 def _search_batch(

@@ -64,9 +64,10 @@ class DeskmateClient:
         *,
         top_k: int | None = None,
         filters: Filters | None = None,
+        neighbours: int = 0,
     ) -> tuple[FoundPassage, ...]:
-        """Return the passages that fit best."""
-        return self._call(calls.search(query, collection, top_k, filters)).passages
+        """Return the passages that fit best, each with up to so many chunks before and after it."""
+        return self._call(calls.search(query, collection, top_k, filters, neighbours)).passages
 
     def answer(
         self,

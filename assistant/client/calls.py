@@ -81,10 +81,16 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 def search(
-    query: str, collection: str | None, top_k: int | None, filters: Filters | None
+    query: str, collection: str | None, top_k: int | None, filters: Filters | None, neighbours: int
 ) -> Call[SearchReply]:
     """Find passages."""
-    body = {"query": query, "collection": collection, "top_k": top_k, "filters": dict(filters or {})}
+    body = {
+        "query": query,
+        "collection": collection,
+        "top_k": top_k,
+        "filters": dict(filters or {}),
+        "neighbours": neighbours or None,
+    }
     return Call(method="POST", path="/v1/search", body=given(body), answer=SearchReply)
 
 

@@ -126,6 +126,13 @@ class Passage(Record, frozen=True, kw_only=True):
     metadata: Metadata = msgspec.field(default_factory=dict)
 
 
+class Neighbours(Record, frozen=True, kw_only=True):
+    """What stands around a chunk in the same version of its document, in the order of the document."""
+
+    before: tuple[Chunk, ...] = ()
+    after: tuple[Chunk, ...] = ()
+
+
 class Message(Record, frozen=True, kw_only=True):
     """One turn of a conversation."""
 

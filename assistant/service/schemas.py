@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from assistant.core.records import Arm, ChunkKind, Citation, Passage
+from assistant.core.records import Arm, Chunk, ChunkKind, Citation, Neighbours, Passage
 
 MAX_MESSAGES = 200
 MAX_TOP_K = 50
+MAX_NEIGHBOURS = 20
 MAX_QUERY_CHARACTERS = 4000
 RequestFilters = Annotated[
     dict[str, str | list[str]],
@@ -93,6 +94,24 @@ class SearchRequest(Schema, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     collection: Annotated[str | None, Meta(description="The service's default if absent.")] = None
     top_k: Annotated[int, Meta(ge=1, le=MAX_TOP_K)] | None = None
     filters: RequestFilters = msgspec.field(default_factory=dict)
+    neighbours: Annotated[
+        int,
+        Meta(ge=0, le=MAX_NEIGHBOURS, description="Chunks given before and after each passage."),
+    ] = 0
+
+
+class NeighbourText(Schema, frozen=True, kw_only=True):
+    """A chunk that stands near a passage, in the same version of its document."""
+
+    chunk_id: str
+    page: int | None
+    heading_path: tuple[str, ...]
+    text: str
+
+    @classmethod
+    def from_chunk(cls, chunk: Chunk) -> "NeighbourText":
+        """Take what is shown of a chunk."""
+        return cls(chunk_id=chunk.id, page=chunk.page, heading_path=chunk.heading_path, text=chunk.text)
 
 
 class FoundPassage(Schema, frozen=True, kw_only=True):
@@ -115,10 +134,16 @@ class FoundPassage(Schema, frozen=True, kw_only=True):
         tuple[float, float, float, float] | None,
         Meta(description="Left, top, right and bottom on its page in points, where the format has places."),
     ] = None
+    before: Annotated[
+        tuple[NeighbourText, ...],
+        Meta(description="What stands before it, in the order of the document, where `neighbours` asks."),
+    ] = ()
+    after: Annotated[tuple[NeighbourText, ...], Meta(description="What stands behind it.")] = ()
 
     @classmethod
-    def from_passage(cls, passage: Passage) -> "FoundPassage":
-        """Flatten a passage."""
+    def from_passage(cls, passage: Passage, around: Neighbours | None = None) -> "FoundPassage":
+        """Flatten a passage and what stands around it."""
+        near = around or Neighbours()
         chunk = passage.chunk
         return cls(
             rank=passage.rank,
@@ -138,6 +163,8 @@ class FoundPassage(Schema, frozen=True, kw_only=True):
             is_code_match=passage.is_code_match,
             confidence=chunk.confidence,
             box=chunk.box,
+            before=tuple(map(NeighbourText.from_chunk, near.before)),
+            after=tuple(map(NeighbourText.from_chunk, near.after)),
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from assistant.core.records import Chunk, Filters, Passage
+from assistant.core.records import Chunk, Filters, Neighbours, Passage
 from indexing.codes import UnknownCode
 
 
@@ -29,6 +29,10 @@ class ListedPassages:
         self.queries += queries
         self.filters.append(filters)
         return [self.passages[:top_k] for _ in queries]
+
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
+        del passage, count, filters
+        return Neighbours()
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         return self._evidence

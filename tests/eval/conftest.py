@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assistant.answering.pipeline import Pipeline
-from assistant.core.records import Case, Chunk, Filters, Gold, Passage
+from assistant.core.records import Case, Chunk, Filters, Gold, Neighbours, Passage
 from assistant.core.settings import EngineSettings, EvalSettings, Settings
 from assistant.engine.scripted import ScriptedEngine
 
@@ -39,6 +39,10 @@ class FewPassages:
         self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
     ) -> list[tuple[Passage, ...]]:
         return [self.search(query, top_k) for query in queries]
+
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
+        del passage, count, filters
+        return Neighbours()
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         del passages

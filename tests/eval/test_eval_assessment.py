@@ -12,7 +12,7 @@ import pytest
 from assistant.answering.pipeline import Pipeline
 from assistant.core.errors import InputError
 from assistant.core.progress import NoProgress
-from assistant.core.records import Case, Chunk, Filters, Passage
+from assistant.core.records import Case, Chunk, Filters, Neighbours, Passage
 from assistant.core.settings import EngineSettings, Settings
 from assistant.engine.scripted import ScriptedEngine
 from eval.advice import Measured, advise
@@ -99,6 +99,10 @@ class Shelf:
         self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
     ) -> list[tuple[Passage, ...]]:
         return [self.search(query, top_k, filters) for query in queries]
+
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
+        del passage, count, filters
+        return Neighbours()
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         del query, passages

@@ -65,3 +65,19 @@ def test_a_removed_document_has_no_neighbours(searcher: Searcher, make_builder: 
     make_builder().remove("pump.txt")
     around = searcher.neighbours(passage, 2)
     assert (around.before, around.after) == ((), ())
+
+
+def test_neighbours_pass_the_filters_that_the_passage_passed(
+    make_builder: MakeBuilder, home: Home, tmp_path: Path
+) -> None:
+    write(tmp_path / "files", TEXTS)
+    make_builder().add([tmp_path / "files"], {"language": ("en", "zh"), "product": "Q7"})
+    searcher = Searcher(home.collection("pumps"), SETTINGS, HashingEmbedder())
+    english, chinese = {"language": "en"}, {"language": "zh", "product": "Q7"}
+    passage = searcher.search(TEXTS[2], 1, english)[0]
+    assert texts(searcher.neighbours(passage, 9, english).before) == TEXTS[:1]
+    assert texts(searcher.neighbours(passage, 9).before) == TEXTS[:2]
+    near = searcher.neighbours(searcher.search(TEXTS[1], 1, chinese)[0], 9, chinese)
+    assert (texts(near.before), texts(near.after)) == ([], TEXTS[4:])
+    # what passes no more has none, though it was found before
+    assert searcher.neighbours(passage, 9, chinese).before == ()

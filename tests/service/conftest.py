@@ -21,7 +21,7 @@ from litestar.testing import AsyncTestClient
 from assistant.answering.pipeline import Pipeline
 from assistant.core.access import Caller
 from assistant.core.errors import DeskmateError, NotFoundError
-from assistant.core.records import Arm, Chunk, Filters, Passage
+from assistant.core.records import Arm, Chunk, Filters, Neighbours, Passage
 from assistant.core.settings import ServiceSettings, Settings
 from assistant.engine.protocol import Engine, GenerationRequest, StreamEnd, TextDelta
 from assistant.engine.scripted import ScriptedEngine
@@ -81,6 +81,10 @@ class MemoryPassages:
         self, queries: Sequence[str], top_k: int | None = None, filters: Filters | None = None
     ) -> list[tuple[Passage, ...]]:
         return [self.search(query, top_k, filters) for query in queries]
+
+    def neighbours(self, passage: Passage, count: int, filters: Filters | None = None) -> Neighbours:
+        del passage, count, filters
+        return Neighbours()
 
     def evidence(self, query: str, passages: Sequence[Passage]) -> float:
         del passages

@@ -19,7 +19,7 @@ async def test_search_gives_what_the_command_line_prints(
     assert passages[0]["document"] == document
     assert set(passages[0]) == {
         *("rank", "score", "document", "version", "page", "heading_path", "text", "chunk_id", "metadata"),
-        *("dense", "lexical", "is_code_match", "confidence", "box"),
+        *("dense", "lexical", "is_code_match", "confidence", "box", "before", "after"),
     }
 
 
@@ -36,6 +36,13 @@ async def test_filters_reach_the_search_and_a_bad_one_is_refused(client: AsyncTe
     assert {citation["document"] for citation in context["citations"]} <= {"ovens/手册.pdf"}
     bad = await client.post("/v1/search", json={"query": "E12", "filters": {"product": 7}})
     assert bad.status_code == 400
+
+
+@pytest.mark.parametrize("count", [-1, 21, 10**9, "many", 1.5, None])
+async def test_neighbours_are_bounded(client: AsyncTestClient[Any], count: object) -> None:
+    reply = await client.post("/v1/search", json={"query": "炉门 E12", "neighbours": count})
+    assert reply.status_code == 400
+    assert reply.headers["content-type"] == "application/problem+json"
 
 
 async def test_search_in_another_collection(client: AsyncTestClient[Any]) -> None:

@@ -46,7 +46,13 @@ class Lines:
     def parse(self, source: SourceFile, on_page: PageProgress = no_page_progress) -> ParsedDocument:
         lines = source.path.read_text("utf-8").splitlines()
         return ParsedDocument(
-            title=source.path.stem, elements=tuple(Element(kind="text", text=line) for line in lines)
+            title=source.path.stem,
+            elements=tuple(
+                Element(kind="title", text=line[2:], depth=1)
+                if line.startswith("# ")
+                else Element(kind="text", text=line)
+                for line in lines
+            ),
         )
 
 
@@ -196,6 +202,29 @@ async def test_asking_around_the_access_list(desk: Any) -> None:
     assert (hidden.status_code, missing.status_code) == (404, 404)
     assert hidden.json()["detail"].replace("only-green", "nothing") == missing.json()["detail"]
     assert adapter.status_code == 403
+
+
+async def test_neighbours_are_those_that_the_key_may_see(desk: Any, tmp_path: Path) -> None:
+    client, keys = desk
+    home, files = Home(tmp_path / "home"), tmp_path / "steps"
+    files.mkdir()
+    database = Database(home.database_url)
+    for tenant, code in TENANTS.items():
+        steps = ("Close the valve", "关闭电源", "Loosen the screws")
+        lines = [f"# {step}\n{step}: {code}." for step in steps]
+        file = files / f"{tenant}-steps.txt"
+        file.write_text("\n".join(lines), "utf-8")
+        builder = Builder("shared", home, SETTINGS, database, HashingEmbedder(), NoProgress(), open_lines)
+        builder.add([file], {"customer": tenant})
+    database.close()
+    for query, place in (("关闭电源", 1), ("Close the valve", 0)):
+        ask = {"query": query, "collection": "shared", "top_k": 50, "neighbours": 1}
+        for tenant, code in TENANTS.items():
+            rows = (await client.post("/v1/search", json=ask, headers=keys[tenant])).json()["passages"]
+            first = next(row for row in rows if row["text"].startswith(query))
+            assert [row["text"] for row in first["before"]] == [f"Close the valve: {code}."] * place
+            assert all(code in row["text"] for row in (*first["before"], *first["after"]))
+            assert first["after"]
 
 
 async def test_chunks_documents_and_usage_of_others_are_not_there(desk: Any) -> None:

@@ -4,9 +4,10 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from assistant.answering.pipeline import PassageSource
 from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
-from assistant.core.records import Passage
+from assistant.core.records import Filters
 from assistant.service.access import check_collection, narrow
 from assistant.service.problems import problem_responses
 from assistant.service.schemas import ChunkText, FoundPassage, SearchReply, SearchRequest
@@ -42,8 +43,8 @@ class SearchController(Controller):
         if searcher is None:
             raise NotFoundError("there is no index to search", next_command="deskmate index add PATH")
         top_k = data.top_k or service.settings.search.top_k
-        passages: tuple[Passage, ...] = await service.run(lambda: searcher.search(data.query, top_k, filters))
-        return SearchReply(passages=tuple(FoundPassage.from_passage(passage) for passage in passages))
+        passages = await service.run(lambda: _find(searcher, data, top_k, filters))
+        return SearchReply(passages=passages)
 
     @get(
         "/chunks/{chunk_id:str}",
@@ -70,3 +71,16 @@ class SearchController(Controller):
             kind=found.kind,
             text=found.text,
         )
+
+
+def _find(
+    searcher: PassageSource, asked: SearchRequest, top_k: int, filters: Filters
+) -> tuple[FoundPassage, ...]:
+    """Return the passages, each with as many neighbours as were asked for."""
+    passages = searcher.search(asked.query, top_k, filters)
+    if not asked.neighbours:
+        return tuple(map(FoundPassage.from_passage, passages))
+    return tuple(
+        FoundPassage.from_passage(passage, searcher.neighbours(passage, asked.neighbours, filters))
+        for passage in passages
+    )
