@@ -92,16 +92,16 @@ class CodeIndex:
         numbers = itertools.chain.from_iterable(entry.chunks for entry in self.entries.values())
         return self.without(set(numbers) - allowed)
 
-    def chunks_of(self, question: str) -> dict[int, int]:
-        """Return chunk number → how many of the question's telling codes stand in it verbatim."""
+    def chunks_of(self, codes: Iterable[str]) -> dict[int, int]:
+        """Return chunk number → how many of a question's known codes stand in it verbatim."""
         found: Counter[int] = Counter()
-        for code in self.known(question):
+        for code in codes:
             found.update(number for number in self.entries[code].chunks if number not in self.dead)
         return dict(found)
 
-    def defining(self, question: str) -> set[int]:
-        """Return the numbers of the chunks that explain one of the question's telling codes."""
-        return {number for code in self.known(question) for number in self.entries[code].defining}
+    def defining(self, codes: Iterable[str]) -> set[int]:
+        """Return the numbers of the chunks that explain one of a question's known codes."""
+        return {number for code in codes for number in self.entries[code].defining}
 
     def known(self, question: str) -> list[str]:
         """Return the question's codes that the collection holds and that say where to look."""

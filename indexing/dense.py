@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 
+from indexing.candidates import Candidates, Scores
 from indexing.corpus import ChunkFile
 from indexing.table_rows import ChunkVectors
 from indexing.tombstones import Numbers
@@ -56,30 +57,28 @@ class DenseLane:
         numbers = np.setdiff1d(np.fromiter(allowed, np.int64, len(allowed)), self._dead)
         return [Selection(np.isin(chunks.numbers, numbers)) for chunks, _ in self._parts]
 
-    def cosines(self, query: Floats, numbers: Sequence[int]) -> list[float]:
-        """Return the cosine of a query vector to each of the numbers' vectors."""
-        return self._gather(numbers, lambda vectors, places: vectors.cosines(query, places))
+    def cosines(self, query: Floats, candidates: Candidates) -> Scores:
+        """Return the cosine of a query vector to each of the candidates' vectors."""
+        return self._gather(candidates, lambda vectors, places: vectors.cosines(query, places))
 
-    def crowding(self, numbers: Sequence[int]) -> list[float]:
-        """Return how crowded it is around each of the numbers' vectors."""
-        return self._gather(numbers, ChunkVectors.crowding)
+    def crowding(self, candidates: Candidates) -> Scores:
+        """Return how crowded it is around each of the candidates' vectors."""
+        return self._gather(candidates, ChunkVectors.crowding)
 
-    def _gather(self, numbers: Sequence[int], read: Callable[[ChunkVectors, Places], Floats]) -> list[float]:
-        """Return what each number's segment says of it.
+    def _gather(self, candidates: Candidates, read: Callable[[ChunkVectors, Places], Floats]) -> Scores:
+        """Return what each candidate's segment says of it.
 
         Raises:
-            KeyError: a number is in no segment.
+            KeyError: one is in no segment.
         """
-        wanted = np.array(numbers, np.int64)
-        values = np.full(len(wanted), np.nan, np.float32)
+        values = np.full(len(candidates), np.nan)
         for chunks, vectors in self._parts:
-            places = chunks.places(wanted)
-            held = places >= 0
-            if held.any():
-                values[held] = read(vectors, places[held])
+            held, places = candidates.held_by(chunks)
+            if len(held):
+                values[held] = read(vectors, places)
         if np.isnan(values).any():
-            raise KeyError(int(wanted[np.isnan(values)][0]))
-        return [float(value) for value in values]
+            raise KeyError(candidates.numbers[int(np.flatnonzero(np.isnan(values))[0])])
+        return values
 
 
 def _selection(chunks: ChunkFile, dead: Numbers) -> Selection | None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from assistant.core.errors import IndexBroken
 from indexing.analysis import fold
+from indexing.candidates import Candidates, Scores
 from indexing.corpus import ChunkFile
 
 Buckets = npt.NDArray[np.uint16]
@@ -118,21 +119,20 @@ class LetterLane:
         self._rarity = np.log1p((count - held + 0.5) / (held + 0.5)).astype(np.float32)
         self._usual = max(1.0, sum(len(letters) for _, letters in self._parts) / max(1, count))
 
-    def scores(self, query: str, numbers: Sequence[int]) -> dict[int, float]:
-        """Return number → weight of the query's groups that its chunk holds, less for long chunks."""
+    def scores(self, query: str, candidates: Candidates) -> Scores:
+        """Return for each candidate the weight of the query's groups that it holds, less for long chunks."""
         groups = letter_groups(query)
         weights = np.zeros(_BUCKETS, np.float32)
         weights[groups] = self._rarity[groups]
-        wanted = np.array(numbers, np.int64)
-        scores = np.zeros(len(wanted))
+        scores = np.zeros(len(candidates))
         for chunks, letters in self._parts:
-            places = chunks.places(wanted)
-            held = np.flatnonzero(places >= 0)
+            held, places = candidates.held_by(chunks)
             if len(held):
-                found, counts = letters.of(places[held])
+                found, counts = letters.of(places)
                 held, counts = held[counts > 0], counts[counts > 0]
                 if len(held):
-                    sums = np.add.reduceat(weights[found], np.cumsum(counts) - counts)
+                    # take() needs half the time of weights[found]
+                    sums = np.add.reduceat(weights.take(found), np.cumsum(counts) - counts)
                     length = 1 - _LENGTH_SHARE + _LENGTH_SHARE * counts / self._usual
                     scores[held] = sums / (1 + _SATURATION * length)
-        return dict(zip(numbers, scores.tolist(), strict=True))
+        return scores

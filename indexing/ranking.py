@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 
+import numpy as np
+
 from assistant.core.records import Chunk, Passage
 from assistant.core.settings import SearchSettings
+from indexing.candidates import Candidates, Scores
 from indexing.opening import OpenSnapshot
 from indexing.queries import CROSSING_WEIGHT, Query
-from indexing.reranking import FEATURES, Lanes, rerank
+from indexing.reranking import FEATURES, Lanes, rerank, scaled
 from indexing.second_step import second_step, with_second_step
 
 Lane = Sequence[tuple[int, float]]
@@ -43,21 +46,17 @@ def rank(
         allowed: numbers of the chunks that pass the filters, None where nothing is filtered.
     """
     lexical = dict(snapshot.lexical.search(query.text, settings.pool, allowed))
-    held = snapshot.codes.chunks_of(query.text)
-    numbers = sorted({number for number, _ in dense} | set(lexical) | _passing(held, allowed))
-    closeness = dict(zip(numbers, snapshot.vectors.cosines(query.aim, numbers), strict=True))
+    codes = snapshot.codes.known(query.text)
+    held = snapshot.codes.chunks_of(codes)
+    lanes = ask_lanes(snapshot, query, dense, lexical, _passing(held, allowed))
     dense_weight = max(settings.dense_weight, CROSSING_WEIGHT if query.is_crossing else 0.0)
-    lanes = Lanes(
-        cosines=closeness,
-        uncrowded=uncrowded(snapshot, closeness),
-        lexical=lexical,
-        letters=snapshot.letters.scores(query.text, numbers),
-    )
     is_reranked = len(settings.reranker) == len(FEATURES) and not query.is_crossing
-    fused = rerank(lanes, settings.reranker) if is_reranked else fuse(lanes, dense_weight)
+    scored = rerank(lanes, settings.reranker) if is_reranked else fuse(lanes, dense_weight)
+    fused = dict(zip(lanes.numbers, scored.tolist(), strict=True))
+    closeness = dict(zip(lanes.numbers, lanes.cosines.tolist(), strict=True))
     for front, sure_count in _fronts(fused, top_k, is_whole=bool(held)):
         chunks = snapshot.corpus.by_number(front)
-        defining = snapshot.codes.defining(query.text)
+        defining = snapshot.codes.defining(codes)
         coded = _coded(held, defining, chunks)
         scores = spread({number: fused[number] for number in front}, chunks)
         explaining = [chunks[number] for number in coded.keys() & defining]
@@ -85,18 +84,32 @@ def rank(
     )
 
 
-def uncrowded(snapshot: OpenSnapshot, cosines: Mapping[int, float]) -> dict[int, float]:
-    """Return the cosines less a share of the crowd around each chunk, see ``indexing/crowding.py``."""
-    numbers = list(cosines)
-    crowding = snapshot.vectors.crowding(numbers)
-    return {
-        number: cosines[number] - _CROWD_SHARE * crowd
-        for number, crowd in zip(numbers, crowding, strict=True)
-    }
+def ask_lanes(
+    snapshot: OpenSnapshot, query: Query, dense: Lane, lexical: Mapping[int, float], further: Set[int]
+) -> Lanes:
+    """Return what all lanes say of what one of them found.
+
+    Args:
+        snapshot: what is searched.
+        query: what is looked for.
+        dense: the dense lane's (number, closeness).
+        lexical: the lexical lane's number → BM25 score.
+        further: numbers of other candidates.
+    """
+    candidates = Candidates({number for number, _ in dense} | lexical.keys() | further)
+    cosines = snapshot.vectors.cosines(query.aim, candidates)
+    return Lanes(
+        numbers=candidates.numbers,
+        cosines=cosines,
+        # see indexing/crowding.py
+        uncrowded=cosines - _CROWD_SHARE * snapshot.vectors.crowding(candidates),
+        lexical=np.array([lexical.get(number, 0.0) for number in candidates.numbers], np.float64),
+        letters=snapshot.letters.scores(query.text, candidates),
+    )
 
 
-def fuse(lanes: Lanes, dense_weight: float) -> dict[int, float]:
-    """Return number → fused score from 0 to 1 of all candidates.
+def fuse(lanes: Lanes, dense_weight: float) -> Scores:
+    """Return the fused score from 0 to 1 of each candidate.
 
     The scores are scaled to 0 to 1 over the candidates and summed by weight. A candidate that only one lane
     brought has its true cosine, and a BM25 score of 0. Beside reciprocal rank fusion this keeps how far apart
@@ -106,13 +119,9 @@ def fuse(lanes: Lanes, dense_weight: float) -> dict[int, float]:
         lanes: what they say of the candidates.
         dense_weight: from 0 to 1; the rest is of the words.
     """
-    dense, letters = _scaled(lanes.uncrowded), _scaled(lanes.letters)
-    terms = _scaled({number: lanes.lexical.get(number, 0.0) for number in lanes.cosines})
-    return {
-        number: dense_weight * dense[number]
-        + (1 - dense_weight) * ((1 - _LETTER_SHARE) * terms[number] + _LETTER_SHARE * letters[number])
-        for number in lanes.cosines
-    }
+    dense, terms, letters = map(scaled, (lanes.uncrowded, lanes.lexical, lanes.letters))
+    words = (1 - _LETTER_SHARE) * terms + _LETTER_SHARE * letters
+    return dense_weight * dense + (1 - dense_weight) * words
 
 
 def spread(scores: Mapping[int, float], chunks: Mapping[int, Chunk]) -> dict[int, float]:
@@ -162,9 +171,3 @@ def _coded(held: Mapping[int, int], defining: Set[int], chunks: Mapping[int, Chu
         for number, count in held.items()
         if number in chunks
     }
-
-
-def _scaled(scores: Mapping[int, float]) -> dict[int, float]:
-    lowest, highest = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
-    spread = highest - lowest
-    return {number: (score - lowest) / spread if spread else 0.0 for number, score in scores.items()}

@@ -7,11 +7,13 @@ of questions; larger ones, trained on other collections, lost on those that they
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from indexing.candidates import Scores
 
 Features = npt.NDArray[np.float64]
 FEATURES = ("near", "words", "letters", "near and words", "place by nearness", "place by words")
@@ -20,26 +22,26 @@ _STEPS, _RATE, _DECAY = 300, 0.5, 0.01
 
 
 class Lanes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the lanes say of the candidates of a query, by number.
+    """What the lanes say of the candidates of a query; one score a candidate, in the order of ``numbers``.
 
     Attributes:
-        cosines: of every candidate.
+        numbers: of the candidates, ascending.
+        cosines: to the query.
         uncrowded: the same less a share of the crowd around each.
-        lexical: BM25 scores of those that the lexical lane found.
-        letters: of every candidate, by groups of letters.
+        lexical: BM25 scores, 0 of those that the lexical lane did not find.
+        letters: by groups of letters.
     """
 
-    cosines: Mapping[int, float]
-    uncrowded: Mapping[int, float]
-    lexical: Mapping[int, float]
-    letters: Mapping[int, float]
+    numbers: Sequence[int]
+    cosines: Scores
+    uncrowded: Scores
+    lexical: Scores
+    letters: Scores
 
 
 def features(lanes: Lanes) -> Features:
-    """Return what is weighed, shape ``(candidates, 6)``, rows in the order of ``lanes.cosines``."""
-    near = _scaled([lanes.uncrowded[number] for number in lanes.cosines])
-    words = _scaled([lanes.lexical.get(number, 0.0) for number in lanes.cosines])
-    letters = _scaled([lanes.letters[number] for number in lanes.cosines])
+    """Return what is weighed, shape ``(candidates, 6)``, rows in the order of ``lanes.numbers``."""
+    near, words, letters = map(scaled, (lanes.uncrowded, lanes.lexical, lanes.letters))
     return np.column_stack((near, words, letters, near * words, _by_place(near), _by_place(words)))
 
 
@@ -57,7 +59,7 @@ def train(questions: Sequence[tuple[Lanes, Set[int]]]) -> tuple[float, ...]:
     differences, shares = [], []
     for lanes, right in questions:
         rows = features(lanes)
-        is_right = np.array([number in right for number in lanes.cosines])
+        is_right = np.array([number in right for number in lanes.numbers])
         if is_right.any() and not is_right.all():
             pairs = rows[is_right][:, np.newaxis] - rows[~is_right][np.newaxis]
             differences.append(pairs.reshape(-1, len(FEATURES)))
@@ -72,14 +74,13 @@ def train(questions: Sequence[tuple[Lanes, Set[int]]]) -> tuple[float, ...]:
     return tuple(round(float(weight), 4) for weight in weights)
 
 
-def rerank(lanes: Lanes, weights: Sequence[float]) -> dict[int, float]:
-    """Return number → score from 0 to 1."""
-    scores = _scaled(features(lanes) @ np.array(weights))
-    return dict(zip(lanes.cosines, scores.tolist(), strict=True))
+def rerank(lanes: Lanes, weights: Sequence[float]) -> Scores:
+    """Return a score from 0 to 1 of each candidate."""
+    return scaled(features(lanes) @ np.array(weights))
 
 
-def _scaled(values: Sequence[float] | Features) -> Features:
-    scores = np.asarray(values, np.float64)
+def scaled(scores: Scores) -> Scores:
+    """Return the scores as from 0 to 1 between the lowest and the highest; zeros where all are alike."""
     lowest, highest = (scores.min(), scores.max()) if len(scores) else (0.0, 0.0)
     return (scores - lowest) / (highest - lowest) if highest > lowest else np.zeros(len(scores))
 

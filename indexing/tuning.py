@@ -24,9 +24,11 @@ from assistant.core.records import Chunk, Record
 from assistant.core.sentences import split_sentences
 from assistant.core.settings import SearchSettings
 from indexing.analysis import analyze
+from indexing.candidates import Scores
 from indexing.embedding import Embedder
 from indexing.opening import OpenSnapshot
-from indexing.ranking import fuse, uncrowded
+from indexing.queries import Query
+from indexing.ranking import ask_lanes, fuse
 from indexing.reranking import FEATURES, Lanes, rerank, train
 from indexing.snapshots import TUNING_FILE
 
@@ -160,7 +162,7 @@ def _reranked(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> li
     """Return the scores by a reranker that was trained on the other half of the questions."""
     weights = [_trained(asked[place::2], questions[place::2]) for place in (0, 1)]
     return [
-        rerank(lanes, weights[1 - place % 2]) if weights[1 - place % 2] else lanes.cosines
+        _by_number(lanes, rerank(lanes, weights[1 - place % 2]) if weights[1 - place % 2] else lanes.cosines)
         for place, lanes in enumerate(asked)
     ]
 
@@ -248,15 +250,24 @@ def _ways(default: float) -> dict[str, Way]:
     """Return name → from what is known of candidates to their scores."""
 
     def weigh(weight: float) -> Way:
-        return lambda lanes: fuse(lanes, weight)
+        return lambda lanes: _by_number(lanes, fuse(lanes, weight))
 
     weights = sorted({*WEIGHTS, default})
     return {
-        "BM25": lambda lanes: {number: lanes.lexical.get(number, 0.0) for number in lanes.cosines},
-        "dense": lambda lanes: lanes.cosines,
-        "RRF": lambda lanes: reciprocal_ranks(lanes.cosines, lanes.lexical),
+        "BM25": lambda lanes: _by_number(lanes, lanes.lexical),
+        "dense": lambda lanes: _by_number(lanes, lanes.cosines),
+        "RRF": _reciprocal_ranks,
         **{_weighted(weight): weigh(weight) for weight in weights},
     }
+
+
+def _by_number(lanes: Lanes, scores: Scores) -> dict[int, float]:
+    return dict(zip(lanes.numbers, scores.tolist(), strict=True))
+
+
+def _reciprocal_ranks(lanes: Lanes) -> Mapping[int, float]:
+    lexical = {number: score for number, score in _by_number(lanes, lanes.lexical).items() if score}
+    return reciprocal_ranks(_by_number(lanes, lanes.cosines), lexical)
 
 
 def reciprocal_ranks(cosines: Mapping[int, float], lexical: Mapping[int, float]) -> Mapping[int, float]:
@@ -273,22 +284,11 @@ def _lanes(
 ) -> list[Lanes]:
     """Return for each question what the lanes say of its candidates."""
     vectors = embedder.embed_queries([question.text for question in questions])
-    found = []
-    for question, vector, near in zip(
-        questions, vectors, snapshot.vectors.search(vectors, pool), strict=True
-    ):
-        lexical = dict(snapshot.lexical.search(question.text, pool))
-        numbers = sorted({number for number, _ in near} | set(lexical))
-        cosines = dict(zip(numbers, snapshot.vectors.cosines(vector, numbers), strict=True))
-        found.append(
-            Lanes(
-                cosines=cosines,
-                uncrowded=uncrowded(snapshot, cosines),
-                lexical=lexical,
-                letters=snapshot.letters.scores(question.text, numbers),
-            )
-        )
-    return found
+    queries = [Query(text=row.text, aim=vector) for row, vector in zip(questions, vectors, strict=True)]
+    return [
+        ask_lanes(snapshot, query, near, dict(snapshot.lexical.search(query.text, pool)), frozenset())
+        for query, near in zip(queries, snapshot.vectors.search(vectors, pool), strict=True)
+    ]
 
 
 def _places(scores: Sequence[Mapping[int, float]], questions: Sequence[TuningQuestion]) -> Floats:

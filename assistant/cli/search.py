@@ -18,7 +18,7 @@ from assistant.core.errors import InputError
 from assistant.core.records import Chunk, Filters, Passage
 
 if TYPE_CHECKING:
-    from assistant.client import FoundPassage
+    from assistant.service.schemas import FoundPassage
     from indexing.search import Searcher
 
 _BATCH = 64

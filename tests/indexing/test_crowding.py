@@ -11,6 +11,7 @@ import pytest
 from assistant.core.errors import IndexBroken
 from assistant.core.home import Home
 from indexing.build import Builder
+from indexing.candidates import Candidates
 from indexing.crowding import (
     CROWDING_FILE,
     measure_crowding,
@@ -21,7 +22,8 @@ from indexing.crowding import (
 )
 from indexing.embedding import HashingEmbedder
 from indexing.opening import OpenSnapshot
-from indexing.ranking import uncrowded
+from indexing.queries import Query
+from indexing.ranking import ask_lanes
 from indexing.snapshots import BASE, DELTA, open_current
 from indexing.vector_index import Floats, write_vectors
 
@@ -96,9 +98,11 @@ def test_new_chunks_are_measured_against_the_collection(
     assert expected[0] > 0.3
     snapshot = OpenSnapshot(builder.folder, embedder)
     (number,) = snapshot.segments[1].chunks.numbers.tolist()
-    assert uncrowded(snapshot, {number: 0.9})[number] == pytest.approx(0.9 - 0.2 * float(expected[0]))
+    query = Query(text="seal", aim=vector[0])
+    lanes = ask_lanes(snapshot, query, [], {}, {number})
+    assert lanes.uncrowded == pytest.approx(lanes.cosines - 0.2 * float(expected[0]), abs=1e-5)
     with pytest.raises(KeyError):
-        snapshot.vectors.crowding([10**6])
+        snapshot.vectors.crowding(Candidates([10**6]))
 
 
 def test_an_earlier_snapshot_is_searched_as_it_is_and_written_whole_next(

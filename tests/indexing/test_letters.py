@@ -11,6 +11,7 @@ import pytest
 from assistant.core.errors import IndexBroken
 from assistant.core.records import Chunk
 from indexing.build import Builder
+from indexing.candidates import Candidates
 from indexing.corpus import CorpusRow, write_chunks
 from indexing.embedding import HashingEmbedder
 from indexing.letters import (
@@ -88,7 +89,8 @@ def test_rare_groups_count_more_and_long_chunks_less(tmp_path: Path) -> None:
         9: "",
         11: "the valve",
     }
-    scores = lane(tmp_path / "s", texts).scores("gaskets of the", [11, 9, 8, 5, 3])
+    found = lane(tmp_path / "s", texts).scores("gaskets of the", Candidates(texts))
+    scores = dict(zip(texts, found.tolist(), strict=True))
     assert scores[5] > scores[8] > scores[11] > 0
     assert scores[3] == pytest.approx(scores[11], rel=0.3)
     assert scores[9] == 0
@@ -108,14 +110,15 @@ def test_segments_are_weighed_together(tmp_path: Path) -> None:
         (tmp_path / f"chunks{numbers[0]}").mkdir()
         chunks = write_chunks(tmp_path / f"chunks{numbers[0]}", rows)
         parts.append((chunks, LetterFile(folder, len(numbers))))
-    assert LetterLane(parts).scores("pump valves", [1, 2, 3]) == pytest.approx(
-        one.scores("pump valves", [1, 2, 3])
-    )
+    candidates = Candidates([3, 1, 2])
+    scores = LetterLane(parts).scores("pump valves", candidates)
+    assert scores == pytest.approx(one.scores("pump valves", candidates))
+    assert scores.argmax() == candidates.numbers.index(3)
 
 
 def test_an_earlier_segment_has_none_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     assert len(LetterFile(tmp_path, 2)) == 0
-    assert LetterLane([]).scores("pump", [1]) == {1: 0.0}
+    assert LetterLane([]).scores("pump", Candidates([1])).tolist() == [0.0]
     write_letters(tmp_path, ["pump", "fan"])
     with pytest.raises(IndexBroken, match="not those of 3"):
         LetterFile(tmp_path, 3)
@@ -143,5 +146,6 @@ def test_a_chunk_with_parts_of_the_question_passes_one_without(
     assert (folder / BASE / LETTERS_FILE).exists()
     snapshot = OpenSnapshot(builder.folder, HashingEmbedder())
     documents = {row.number: row.chunk.document for row in snapshot.corpus.rows}
-    scores = snapshot.letters.scores("gaskets", list(documents))
-    assert documents[max(scores, key=lambda number: scores[number])] == "0.txt"
+    candidates = Candidates(documents)
+    scores = snapshot.letters.scores("gaskets", candidates)
+    assert documents[candidates.numbers[int(scores.argmax())]] == "0.txt"

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from assistant.core.home import Home
 from assistant.core.settings import EmbedderSettings, SearchSettings, Settings
 from indexing.build import Builder
+from indexing.candidates import Scores
 from indexing.embedding import HashingEmbedder
 from indexing.opening import OpenSnapshot
 from indexing.queries import Query
@@ -26,17 +28,16 @@ MakeBuilder = Callable[..., Builder]
 def lanes(seed: int, *, words_decide: bool = True) -> tuple[Lanes, set[int]]:
     """Return twenty candidates; the right one leads by words or by letters, and never by nearness."""
     chance = random.Random(seed)
-    near = {number: chance.random() for number in range(20)}
-    words = {number: chance.random() for number in range(0, 20, 2)}
-    letters = {number: chance.random() for number in range(20)}
+    near, letters = (np.array([chance.random() for _ in range(20)]) for _ in range(2))
+    words = np.array([chance.random() * (number % 2 == 0) for number in range(20)])
     right = 4
     near[right] = 0.4
     (words if words_decide else letters)[right] = 2.0
-    return Lanes(cosines=near, uncrowded=near, lexical=words, letters=letters), {right}
+    return Lanes(numbers=range(20), cosines=near, uncrowded=near, lexical=words, letters=letters), {right}
 
 
-def best(scores: dict[int, float]) -> int:
-    return max(scores, key=lambda number: scores[number])
+def best(scores: Scores) -> int:
+    return int(scores.argmax())
 
 
 @pytest.mark.parametrize("words_decide", [True, False])
@@ -54,12 +55,14 @@ def test_it_learns_which_lane_is_right_and_passes_the_usual_weights(*, words_dec
 def test_scores_are_from_nothing_to_one_and_features_never_undefined() -> None:
     one, _ = lanes(1)
     scores = rerank(one, (1, 1, 1, 1, 1, 1))
-    assert (min(scores.values()), max(scores.values())) == (0, 1)
-    alike = Lanes(cosines={1: 0.5, 2: 0.5}, uncrowded={1: 0.4, 2: 0.4}, lexical={}, letters={1: 0, 2: 0})
+    assert (scores.min(), scores.max()) == (0, 1)
+    half, none = np.full(2, 0.5), np.zeros(2)
+    alike = Lanes(numbers=[1, 2], cosines=half, uncrowded=half, lexical=none, letters=none)
     assert features(alike).shape == (2, 6)
-    assert rerank(alike, (1, 1, 1, 1, 0, 0)) == {1: 0, 2: 0}
-    nothing = Lanes(cosines={}, uncrowded={}, lexical={}, letters={})
-    assert rerank(nothing, (1, 1, 1, 1, 1, 1)) == {}
+    assert rerank(alike, (1, 1, 1, 1, 0, 0)).tolist() == [0, 0]
+    empty = np.zeros(0)
+    nothing = Lanes(numbers=[], cosines=empty, uncrowded=empty, lexical=empty, letters=empty)
+    assert len(rerank(nothing, (1, 1, 1, 1, 1, 1))) == 0
 
 
 def test_there_is_nothing_to_learn_where_all_or_none_are_right() -> None:
