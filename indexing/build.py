@@ -32,6 +32,7 @@ from indexing.duplicates import DuplicateCounts, find_duplicates
 from indexing.embedders import embedder_name
 from indexing.embedding import Embedder, passage_text
 from indexing.intake import Intake, Outcome
+from indexing.keeping import Keeping
 from indexing.metadata import normalise_metadata
 from indexing.orders import count_orders, orders_mark, with_warning
 from indexing.parsing import ParserPool
@@ -154,6 +155,7 @@ class Builder:
         """
         self.existing()
         with self._locked():
+            self._keeping().sweep()
             return self._report(self._publisher(kept=1).publish(self.existing(), always=True))
 
     def rebuild(self) -> AddReport:
@@ -169,6 +171,7 @@ class Builder:
 
     def publish(self, *, always: bool = False) -> AddReport:
         """Serve a snapshot of what is stored, new only where that has changed or ``always``; lock held."""
+        self._keeping().settle()
         report = self._report(self._publisher().publish(self.existing(), always=always))
         return msgspec.structs.replace(report, duplicates=self._compare())
 
@@ -242,9 +245,13 @@ class Builder:
             if outcome == "described":
                 intake.describe(document)
         changed = [source for source in sources if outcomes[source.document] in {"added", "replaced"}]
+        known = [source for source in sources if outcomes[source.document] in {"unchanged", "described"}]
+        with self._keeping() as keeping:
+            keeping.keep_known(known)
         if not changed:
             return outcomes
         with (
+            self._keeping() as keeping,
             self._stages.stage("read", "reading files", len(changed)) as progress,
             self._open_parser(self._settings.index) as parser,
             EmbeddingAhead(self.database, self._embedder) as ahead,
@@ -252,7 +259,7 @@ class Builder:
             for source in changed:
                 try:
                     parsed = parser.parse(source, _tell_pages(progress, source))
-                    numbers = self._store(source, parsed, intake)
+                    numbers = self._store(source, parsed, intake, keeping)
                     if numbers:
                         ahead.offer(numbers)
                     else:
@@ -286,7 +293,12 @@ class Builder:
     def _chunk_tokens(self) -> int:
         return min(self._settings.index.chunk_tokens, self._embedder.max_tokens)
 
-    def _store(self, source: SourceFile, parsed: ParsedDocument, intake: Intake) -> list[int]:
+    def _keeping(self) -> Keeping:
+        return Keeping(self.collection, self._home, self.database, self._settings.index)
+
+    def _store(
+        self, source: SourceFile, parsed: ParsedDocument, intake: Intake, keeping: Keeping
+    ) -> list[int]:
         """Store a file's content and return its chunks' numbers.
 
         There are none where its document was removed meanwhile, which then stays so.
@@ -311,7 +323,7 @@ class Builder:
             stated=parsed.metadata,
             requested=intake.requested(source.document),
         )
-        with self.database.write() as session:
+        with keeping.storing(source) as stored_with, self.database.write() as session:
             documents = Documents(session)
             collection = documents.make_collection(self.collection)
             if Removals(session, collection.id).is_since(intake.since, source.document):
@@ -322,7 +334,8 @@ class Builder:
             stored.save(version_id, chunks, [passage_text(chunk) for chunk in chunks])
             numbers = stored.numbers_of([version_id])
             Embeddings(session).delete_unused(before)
-            History(session, collection).prune(source.document, self._settings.index.versions_kept)
+            kept = self._settings.index.versions_kept
+            stored_with(History(session, collection).prune(source.document, kept))
         if personal:
             self._found_personal[source.document] = personal
         if orders:

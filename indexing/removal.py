@@ -13,6 +13,7 @@ from assistant.store.database import Database
 from assistant.store.documents import Documents
 from assistant.store.embeddings import Embeddings
 from assistant.store.idempotency import Idempotency
+from assistant.store.originals import Originals
 from indexing.hiding import hide
 from indexing.snapshots import switching_lock
 
@@ -36,7 +37,7 @@ class RemovalReport(Record, frozen=True, kw_only=True):
 
 
 def remove_document(collection: str, home: Home, database: Database, document: str) -> RemovalReport:
-    """Remove a document with all its versions, their text and embeddings; needs no embedder.
+    """Remove a document with all its versions, their text, embeddings and files; needs no embedder.
 
     When this returns, no snapshot gives it out any more: the served one and those before hide it, which
     takes the same short time in a large collection. The next snapshot is written without it; one that is
@@ -73,14 +74,19 @@ def delete_document(collection: str, folder: Path, database: Database, document:
         NotFoundError: there is no such document.
         IndexBroken: the served snapshot is damaged; nothing was removed.
     """
-    with switching_lock(folder), database.write() as session:
-        documents, chunks = Documents(session), Chunks(session)
-        versions = documents.delete(documents.make_collection(collection), document)
-        rows = [version.id for version in versions]
-        numbers = chunks.numbers_of(rows)
-        keys = chunks.keys(numbers).values()
-        chunks.delete_of(rows)
-        Embeddings(session).delete_unused(keys)
-        Idempotency.forget_answers(session)
-        # hidden before the rows are gone for good: cut off in between, the next publishing shows it again
-        hide(folder, versions[-1].document_id, document, numbers)
+    originals = Originals(folder)
+    with switching_lock(folder), originals.changing():
+        with database.write() as session:
+            documents, chunks = Documents(session), Chunks(session)
+            versions = documents.delete(documents.make_collection(collection), document)
+            rows = [version.id for version in versions]
+            numbers = chunks.numbers_of(rows)
+            keys = chunks.keys(numbers).values()
+            chunks.delete_of(rows)
+            Embeddings(session).delete_unused(keys)
+            Idempotency.forget_answers(session)
+            originals.mark(version.sha256 for version in versions)
+            # hidden before the rows are gone for good: cut off in between, the next publishing shows it again
+            hide(folder, versions[-1].document_id, document, numbers)
+        with database.read() as session:
+            originals.settle(session, collection)

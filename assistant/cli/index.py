@@ -18,6 +18,7 @@ from assistant.cli.building import (
 )
 from assistant.cli.compaction import compact
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.downloading import download
 from assistant.cli.duplicates import duplicates
 from assistant.cli.jobs import background_option, enqueue
 from assistant.cli.reporting import describe_counts, files_outcome, print_findings, print_refused
@@ -168,5 +169,7 @@ def _print(context: Context, report: AddReport, *, as_json: bool) -> None:
     print_findings(report)
 
 
-for _command in (compact, status, duplicates, sync, versions, show, restore, snapshots, diff, rollback, tune):
+for _command in (
+    *(compact, status, duplicates, sync, versions, show, download, restore, snapshots, diff, rollback, tune),
+):
     index.add_command(_command)

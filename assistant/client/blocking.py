@@ -12,6 +12,7 @@ import httpx
 
 from assistant.client import calls, routes
 from assistant.client.calls import Call, EventLines, Filters, StreamEvent, T, Unreachable
+from assistant.client.saving import Saving
 from assistant.core.records import Arm
 from assistant.service.schemas import FoundPassage
 from assistant.service.schemas_answers import AnswerReply, AnswerShown
@@ -204,6 +205,26 @@ class DeskmateClient:
             piece = calls.read_piece(path, upload.offset)
             upload = self._call(routes.append_to_upload(upload.id, upload.offset, piece))
         return self._call(routes.complete_upload(upload.id))
+
+    def download(self, document_id: str, path: Path, version: int | None = None) -> int:
+        """Write a document's file, as it came, to a path; return its bytes.
+
+        Args:
+            document_id: such as ``doc-7``.
+            path: of the file to write.
+            version: its number, the one that answers if None.
+        """
+        call = calls.download(document_id, version)
+        try:
+            with self._http.stream(call.method, call.path, params=call.query) as reply:
+                if reply.is_error:
+                    raise calls.to_error(reply.status_code, reply.read())
+                with Saving(path) as file:
+                    for piece in reply.iter_bytes():
+                        file.write(piece)
+                    return file.finish(reply.headers)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     def _call(self, call: Call[T]) -> T:
         try:

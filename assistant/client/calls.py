@@ -164,6 +164,12 @@ def add_documents(
     return Call(method="POST", path="/v1/documents", body=given(body), headers=headers, answer=JobShown)
 
 
+def download(document_id: str, version: int | None) -> Call[None]:
+    """Fetch a document's file; its bytes are no JSON and come as a stream."""
+    path, query = f"/v1/documents/{document_id}/download", given({"version": version})
+    return Call(method="GET", path=path, query=query, answer=None)
+
+
 def job(job_id: str) -> Call[JobShown]:
     """Show a job."""
     return Call(method="GET", path=f"/v1/jobs/{job_id}", answer=JobShown)

@@ -123,6 +123,8 @@ class IndexSettings(Section, frozen=True, kw_only=True):
             stands for all addresses there.
         snapshots_kept: snapshots kept on disk, the current one included.
         versions_kept: versions of a document whose text is kept, the live one included.
+        originals: files kept as they came, for download: those that came over the API (``uploads``), ``all``
+            or ``none``; none where ``pii`` masks.
         metadata_rules: ``[[index.metadata_rules]]`` with a ``path`` such as ``pumps/**`` and what holds of
             the documents there: product, model, language, date, audience, tags or a key of one's own.
     """
@@ -145,6 +147,7 @@ class IndexSettings(Section, frozen=True, kw_only=True):
     pii_allow: tuple[str, ...] = ()
     snapshots_kept: Positive = 2
     versions_kept: Positive = 5
+    originals: Literal["uploads", "all", "none"] = "uploads"
     metadata_rules: tuple[dict[str, str | tuple[str, ...]], ...] = ()
 
 

@@ -232,7 +232,7 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer realm="deskmate"', **(error.headers or {})}
     if status == http.HTTPStatus.REQUEST_TIMEOUT:
         return {"Connection": "close"}
-    return dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return dict(getattr(error, "headers", None) or {})
 
 
 def _note(error: Exception) -> None:

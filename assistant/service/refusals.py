@@ -31,6 +31,21 @@ class PayloadTooLarge(DeskmateError):
     slug = "request-entity-too-large"
 
 
+class RangeNotSatisfiable(DeskmateError):
+    """The part of a file that is asked for lies behind its end.
+
+    Args:
+        size: bytes of the file.
+    """
+
+    status = 416
+    slug = "range-not-satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes; the range that is asked for lies behind them")
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
 class IdempotencyReused(DeskmateError):
     """An ``Idempotency-Key`` came before with another request."""
 

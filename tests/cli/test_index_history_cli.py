@@ -124,3 +124,24 @@ def test_what_is_not_there_is_told(files: Path) -> None:
     refused = error(deskmate(files, "index", "sync", files))
     assert refused.exit_code == 2
     assert "--yes" in refused.message
+
+
+def test_the_file_of_a_version_is_written_as_it_came(files: Path, tmp_path: Path) -> None:
+    before = (files / "zh" / "泵.txt").read_bytes()
+    kept = ("--set", "index.originals=all")
+    contents = (before, before + "新的一行。\n".encode())
+    for content in contents:
+        (files / "zh" / "泵.txt").write_bytes(content)
+        deskmate(files, *kept, "index", "add", files)
+    for number, content in enumerate(contents, 1):
+        target = tmp_path / f"{number}.txt"
+        words = ("--version", str(number), "--to", target, "--json")
+        told = answer(deskmate(files, "index", "download", "zh/泵.txt", *words))
+        assert target.read_bytes() == content
+        assert told["size_bytes"] == len(content)
+    nowhere = deskmate(files, "index", "download", "pump.md", "--to", tmp_path / "no" / "folder")
+    assert isinstance(error(nowhere), InputError)
+    deskmate(files, "--set", "index.originals=none", "index", "compact")
+    gone = deskmate(files, "index", "download", "pump.md", "--to", tmp_path / "gone")
+    assert "not kept" in error(gone).message
+    assert error(gone).next_command == "deskmate index show pump.md --collection default"

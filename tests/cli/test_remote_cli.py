@@ -18,13 +18,17 @@ from assistant.cli.app import root
 from assistant.core.errors import NotFoundError
 from assistant.core.home import Home
 from assistant.core.progress import NoProgress
-from assistant.core.settings import EmbedderSettings, EngineSettings, Settings
+from assistant.core.settings import EmbedderSettings, EngineSettings, IndexSettings, Settings
 from assistant.service.app import create_app
 from assistant.store.database import Database
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
 
-SETTINGS = Settings(embedder=EmbedderSettings(model="hashing"), engine=EngineSettings(kind="scripted"))
+SETTINGS = Settings(
+    embedder=EmbedderSettings(model="hashing"),
+    engine=EngineSettings(kind="scripted"),
+    index=IndexSettings(originals="all"),
+)
 
 
 @pytest.fixture
@@ -76,3 +80,16 @@ def test_search_curated_answers_and_jobs_elsewhere(url: str) -> None:
     assert f"{job['id']}  glossary.mine  default  queued" in shown.output
     assert isinstance(run("jobs", "show", "job-none", "--url", url).exception, NotFoundError)
     assert json.loads(run("jobs", "list", "--json").output)["jobs"] == []
+
+
+def test_a_documents_file_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
+    target = tmp_path / "下载.md"
+    told = run("index", "download", "炉.md", "--to", str(target), "--url", url)
+    none = run("index", "download", "none.md", "--to", str(tmp_path / "none"), "--url", url)
+    late = run("index", "download", "炉.md", "--version", "7", "--to", str(tmp_path / "late"), "--url", url)
+    assert told.output.startswith(f"{target.stat().st_size} bytes of 炉.md are in ")
+    assert target.read_bytes() == (tmp_path / "炉.md").read_bytes()
+    assert isinstance(none.exception, NotFoundError)
+    assert isinstance(late.exception, NotFoundError)
+    assert not list(tmp_path.glob(".*.unfinished"))
+    assert not (tmp_path / "late").exists()

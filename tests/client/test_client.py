@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import inspect
 import re
 import subprocess
@@ -223,6 +224,28 @@ def test_what_is_not_the_service_is_told(status: int, content: bytes) -> None:
             client.search("x")
         with pytest.raises(NotOurs):
             list(client.stream("x"))
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_file_that_does_not_come_whole_is_not_written(cut: bool, tmp_path: Path) -> None:
+    whole, target = "手册".encode() * 100_000, tmp_path / "手册.pdf"
+    headers = {"ETag": f'"{hashlib.sha256(whole).hexdigest()}"'}
+    sent = whole[:-1] if cut else whole
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=sent, headers=headers))
+    with DeskmateClient(URL, transport=transport) as client:
+        async with AsyncDeskmateClient(URL, transport=transport) as other:
+            if cut:
+                with pytest.raises(NotOurs):
+                    client.download("doc-1", target)
+                with pytest.raises(NotOurs):
+                    await other.download("doc-1", target, 2)
+            else:
+                assert client.download("doc-1", target) == await other.download("doc-1", target) == len(whole)
+    assert contents(tmp_path) == ([] if cut else [whole])
 
 
 def test_pieces_of_a_large_file_are_sent_in_order_and_taken_up_again(tmp_path: Path) -> None:

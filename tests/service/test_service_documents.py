@@ -75,6 +75,8 @@ async def test_from_upload_to_answer_to_deletion(client: AsyncTestClient[Any], h
     text = await client.get(f"{place}/text")
     assert "hotter than 95 °C" in text.text
     assert text.headers["content-type"].startswith("text/plain")
+    oven = await client.get(f"/v1/documents/{listed[1]['id']}/download")
+    assert oven.content == OVEN.encode()
     changed = PUMP.replace("95", "90")
     json = {
         "documents": [{"name": "pumps/e07.md", "content_base64": base64.b64encode(changed.encode()).decode()}]
@@ -85,6 +87,8 @@ async def test_from_upload_to_answer_to_deletion(client: AsyncTestClient[Any], h
     versions = (await client.get(f"{place}/versions")).json()["data"]
     assert [(row["version"], row["state"]) for row in versions] == [(1, "replaced"), (2, "live")]
     assert "95 °C" in (await client.get(f"{place}/text", params={"version": 1})).text
+    assert (await client.get(f"{place}/download", params={"version": 1})).content == PUMP.encode()
+    assert (await client.get(f"{place}/download")).content == changed.encode()
     assert (await client.get(f"{place}/text", params={"version": 9})).status_code == 404
     late = await client.delete(place, headers={"If-Match": tag})
     gone = await client.delete(place)
@@ -96,6 +100,8 @@ async def test_from_upload_to_answer_to_deletion(client: AsyncTestClient[Any], h
     assert [row["action"] for row in audit][:2] == ["deleteDocument", "deleteDocument"]
     assert {row["action"] for row in audit} >= {"uploadDocuments", "addDocuments", "createCollection"}
     assert not [path for path in (home.root / "uploads").rglob("*") if path.suffix == ".md"]
+    originals = home.collection("default") / "originals"
+    assert [path.read_text("utf-8") for path in originals.glob("??/*")] == [OVEN]
 
 
 async def test_a_job_is_cancelled_and_retried(client: AsyncTestClient[Any]) -> None:

@@ -57,6 +57,7 @@ ROUTES: dict[tuple[str, str], tuple[KeyRole, object]] = {
     ("GET", "/v1/documents/{document_id:str}"): ("agent", None),
     ("GET", "/v1/documents/{document_id:str}/versions"): ("agent", None),
     ("GET", "/v1/documents/{document_id:str}/text"): ("agent", None),
+    ("GET", "/v1/documents/{document_id:str}/download"): ("agent", None),
     ("DELETE", "/v1/documents/{document_id:str}"): ("owner", None),
     ("POST", "/v1/documents/{document_id:str}/versions/{number:int}/restore"): ("owner", None),
     ("GET", "/v1/uploads"): ("owner", None),

@@ -1,7 +1,7 @@
 """``/v1/documents``: what a collection holds."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Controller, Response, delete, get, post
 from litestar.datastructures import UploadFile
@@ -13,6 +13,7 @@ from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.service.access import check_collection, readable
 from assistant.service.controllers.jobs import show_job
+from assistant.service.downloads import BYTES, Download, FileAnswer, send_file
 from assistant.service.etags import check_match, tagged
 from assistant.service.intake import MOST_FILES, Content, queue_documents, read_documents, read_metadata
 from assistant.service.kept import Kept
@@ -31,6 +32,7 @@ from assistant.service.wiring import Service
 from assistant.store.chunks import Chunks
 from assistant.store.documents import Documents, Version
 from assistant.store.history import History
+from assistant.store.originals import Originals
 from assistant.store.reading import FoundDocument, Reading
 from indexing.removal import remove_document
 
@@ -230,6 +232,42 @@ class DocumentsController(Controller):
 
         headers = {"Content-Disposition": f'attachment; filename="{document_id[:40]}.txt"'}
         return Response(await kept.read(read), media_type="text/plain; charset=utf-8", headers=headers)
+
+    @get(
+        "/{document_id:str}/download",
+        operation_id="downloadDocument",
+        summary="Download a document's file",
+        description="As it came, of any version whose file is kept: `[index] originals` says which are. "
+        "404 names the text where there is none.",
+        media_type=BYTES,
+        responses=problem_responses(400, 401, 403, 404, 416, 429, 500),
+        operation_class=FileAnswer,
+        opt={"etag": True},
+    )
+    async def download(
+        self,
+        document_id: FromPath[str],
+        request: AnyRequest,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+        version: VersionNumber = None,
+    ) -> Response[Any]:
+        """Send its bytes."""
+
+        def read(session: Session) -> Response[Any]:
+            found = _find(session, caller, document_id)
+            chosen = found.version if version is None else _version(session, caller, found, version)
+            originals = Originals(kept.home.collection(found.collection))
+            file = Download(
+                path=originals.path(chosen.sha256),
+                name=chosen.document,
+                sha256=chosen.sha256,
+                missing=f"the file of document doc-{found.number}, version {chosen.number}, is not kept; "
+                f"GET /v1/documents/doc-{found.number}/text gives its text",
+            )
+            return send_file(request, file)
+
+        return await kept.read(read)
 
     @delete(
         "/{document_id:str}",
