@@ -3,8 +3,7 @@
 ``collections/NAME/snapshots/NNNNNN/`` holds one immutable state, ``collections/NAME/current`` names the
 served one. Whatever moment the power fails, ``current`` names a whole snapshot or there is none yet.
 
-A snapshot has one or two segments: ``base`` and, for what came since, ``delta``. A file that did not change
-is the same file in the next snapshot (a hard link), so that adding a little writes a little.
+Its segments are ``base`` and, for what came since, ``delta``; files that did not change are hard links.
 """
 
 from __future__ import annotations
@@ -391,8 +390,7 @@ def _digests_of_links(folder: Path) -> dict[tuple[int, int], str]:
 
 
 def _inode(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    return (status := path.stat()).st_dev, status.st_ino
 
 
 def _sha256(path: Path) -> str:
