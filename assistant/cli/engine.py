@@ -13,10 +13,11 @@ import click
 
 from assistant.cli.context import Context, pass_context, print_json
 from assistant.core.errors import EngineUnavailable, ResourceError
+from assistant.engine.leftovers import end_leftovers
 from assistant.engine.sglang_home import SglangHome, make_keys
 from assistant.engine.sglang_install import install, install_steps
 from assistant.engine.sglang_server import check_start, last_lines, serve_engine, server_url
-from assistant.engine.watching import WatchState, is_watched, read_state
+from assistant.engine.watching import WatchState, is_watched, read_state, watch_lock
 
 _LOOK_SECONDS = 0.5
 _SHOWN_LINES = 15
@@ -61,9 +62,8 @@ def start(context: Context, *, foreground: bool) -> None:
         if not serve_engine(context.settings, context.home, context.environment):
             raise EngineUnavailable(_given_up(home), next_command="deskmate engine logs")
         return
-    if is_watched(home.lock):
-        raise ResourceError("the engine runs already", next_command="deskmate engine status")
-    check_start(context.settings, home)
+    with watch_lock(home.lock):
+        check_start(context.settings, home)
     make_keys(home, context.environment)
     watcher = _detach(context, home)
     state = _wait(context, home, watcher)
@@ -78,7 +78,9 @@ def stop(context: Context) -> None:
     home = _home(context)
     state = read_state(home.state)
     if state is None or not is_watched(home.lock):
-        click.echo("the engine does not run")
+        with watch_lock(home.lock):
+            count = end_leftovers(home.root, context.settings.sglang.stop_seconds)
+        click.echo(f"ended {count} processes of an earlier server" if count else "the engine does not run")
         return
     os.kill(state.watcher_pid, signal.SIGTERM)
     until = time.monotonic() + context.settings.sglang.stop_seconds + _BEGIN_SECONDS

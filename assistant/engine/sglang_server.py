@@ -15,6 +15,7 @@ import httpx
 from assistant.core.errors import NotFoundError, ResourceError
 from assistant.core.home import Home
 from assistant.core.settings import Settings
+from assistant.engine.leftovers import end_leftovers, mark
 from assistant.engine.sglang_home import SglangHome, make_keys
 from assistant.engine.sglang_install import installed
 from assistant.engine.sglang_launch import (
@@ -24,7 +25,7 @@ from assistant.engine.sglang_launch import (
     served_name,
     write_launch_file,
 )
-from assistant.engine.watching import Limits, Watcher, WatchState, end_leftover, read_state, watch_lock
+from assistant.engine.watching import Limits, Watcher, WatchState, watch_lock
 from assistant.models.folders import resolve_model
 
 _PROBE_SECONDS = 5.0
@@ -37,17 +38,19 @@ def server_url(settings: Settings) -> str:
 
 
 def check_start(settings: Settings, home: SglangHome) -> None:
-    """Refuse to start what could not run.
+    """End what is left of an earlier server, then refuse to start what could not run.
+
+    To be called by who holds the right to watch.
 
     Raises:
         NotFoundError: SGLang is not installed.
-        ResourceError: the port is taken by something else.
+        ResourceError: the port is taken by something else, or what is left cannot be ended.
     """
     if installed(home) is None:
         raise NotFoundError(
             f"SGLang is not installed in {home.environment}", next_command="deskmate engine install"
         )
-    end_leftover(read_state(home.state), settings.sglang.stop_seconds)
+    end_leftovers(home.root, settings.sglang.stop_seconds)
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -88,7 +91,7 @@ def serve_engine(settings: Settings, home: Home, environment: Mapping[str, str])
 
 def _watcher(settings: Settings, own: SglangHome, model: Path, environment: Mapping[str, str]) -> Watcher:
     command = launch_command(settings, model, own)
-    variables = launch_environment(settings, environment)
+    variables = launch_environment(settings, environment) | mark(own.root)
     url = server_url(settings)
 
     def launch() -> subprocess.Popen[bytes]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import psutil
 
 from assistant.core.errors import ResourceError
 from assistant.core.jsonl import write_json
@@ -40,7 +39,6 @@ class WatchState(Record, frozen=True, kw_only=True):
         model: that it serves.
         watcher_pid: of the watcher.
         server_pid: of the server, 0 where none runs; it leads a process group of its own.
-        server_started: when the server's process began by the system's clock; tells a process id used again.
         deaths: how often it died since the watcher began.
         since: when the phase began, Unix time.
         reason: why it restarts or was given up.
@@ -51,7 +49,6 @@ class WatchState(Record, frozen=True, kw_only=True):
     model: str
     watcher_pid: int = 0
     server_pid: int = 0
-    server_started: float = 0.0
     deaths: int = 0
     since: float = 0.0
     reason: str = ""
@@ -105,7 +102,6 @@ class Watcher:
         Returns:
             Whether it was stopped, False where the server was given up.
         """
-        end_leftover(read_state(self._file), self._limits.stop_seconds)
         while not self._stopping.is_set():
             reason = self._run_once()
             if self._stopping.is_set():
@@ -124,13 +120,12 @@ class Watcher:
     def _run_once(self) -> str:
         """Run the server from start to end and return why it ended."""
         process = self._launch()
-        began = psutil.Process(process.pid).create_time()
-        self._tell("starting", server_pid=process.pid, server_started=began)
+        self._tell("starting", server_pid=process.pid)
         try:
             return self._await_health(process) or self._await_end(process)
         finally:
             end_group(process, self._limits.stop_seconds)
-            self._state = msgspec.structs.replace(self._state, server_pid=0, server_started=0.0)
+            self._state = msgspec.structs.replace(self._state, server_pid=0)
 
     def _await_health(self, process: subprocess.Popen[bytes]) -> str:
         """Return nothing once the server is healthy, else why it never was."""
@@ -202,19 +197,6 @@ def is_watched(file: Path) -> bool:
             return False
     except ResourceError:
         return True
-
-
-def end_leftover(state: WatchState | None, patience_seconds: float) -> None:
-    """End a server whose watcher was killed: it would hold the port."""
-    if state is None or not state.server_pid:
-        return
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(state.server_pid)
-        if process.create_time() == state.server_started:
-            _LOG.warning("ending the server of a watcher that was killed")
-            _signal_group(state.server_pid, signal.SIGTERM)
-            psutil.wait_procs([process], patience_seconds)
-            _signal_group(state.server_pid, signal.SIGKILL)
 
 
 def end_group(process: subprocess.Popen[bytes], patience_seconds: float) -> None:
