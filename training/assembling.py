@@ -65,10 +65,7 @@ def make_row(pair: Pair, readers: Readers = ()) -> Example:
     """
     language = pair.chunk.language
     if pair.recipe == "replay":
-        messages: tuple[Message, ...] = (
-            Message(role="system", content=""),
-            Message(role="user", content=pair.question),
-        )
+        messages: tuple[Message, ...] = (Message(role="user", content=pair.question),)
     else:
         messages = answer_messages(pair.question, language, pair.passages, pair.history)
     scores = {"support": round(support_of(pair), 3)} if pair.chunks and pair.is_covered else {}

@@ -100,7 +100,8 @@ def make_packs(examples: Sequence[Example], tokenizer: ChatTokenizer, max_tokens
     groups: dict[str, list[_Row]] = {}
     for example in examples:
         row = (*tokenize_example(example, tokenizer), example.weight)
-        groups.setdefault(example.messages[0].content, []).append(row)
+        first = example.messages[0]
+        groups.setdefault(first.content if first.role == "system" else "", []).append(row)
     return [pack for rows in groups.values() for pack in _pack_group(rows, max_tokens)]
 
 

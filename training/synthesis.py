@@ -32,7 +32,7 @@ from training.teacher import choose_sentences, teacher_pairs
 from training.teaching import Teacher
 from training.wording import read_instructions
 
-RECIPES_VERSION = "5"
+RECIPES_VERSION = "6"
 REPLAY_TOKENS = 60
 
 
@@ -211,9 +211,8 @@ def _replay(teacher: Teacher, count: int, seed: int) -> list[Example]:
 
 
 def _general_request(line: str) -> GenerationRequest:
-    """Return a general instruction as it is asked: without documents and without rules for answers."""
-    messages = (Message(role="system", content=""), Message(role="user", content=line))
-    return GenerationRequest(messages=messages, max_new_tokens=REPLAY_TOKENS)
+    """Return a general instruction as other clients would ask it: without any system message."""
+    return GenerationRequest(messages=(Message(role="user", content=line),), max_new_tokens=REPLAY_TOKENS)
 
 
 def _notes(teacher: Teacher, chunks: Sequence[Chunk], examples: Sequence[Example]) -> tuple[str, ...]:

@@ -57,6 +57,20 @@ def test_examples_of_one_context_share_it(tokenizer: ChatTokenizer) -> None:
         assert tokenizer.decode([*branch.ids[branch.answer_start :]]) == example.messages[-1].content
 
 
+def test_examples_without_a_system_message_share_a_pack(tokenizer: ChatTokenizer) -> None:
+    rows = [
+        make_example(
+            recipe="replay",
+            language="en",
+            messages=(Message(role="user", content=question),),
+            answer="Yes.",
+        )
+        for question in ("Is it late?", "它晚了吗？")
+    ]
+    (pack,) = make_packs(rows, tokenizer, 512)
+    assert len(pack.branches) == 2
+
+
 def test_a_full_pack_is_followed_by_another(tokenizer: ChatTokenizer) -> None:
     packs = make_packs(make_examples()[:3], tokenizer, 1)
     assert [len(pack.branches) for pack in packs] == [1, 1, 1]
