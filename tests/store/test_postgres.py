@@ -200,6 +200,8 @@ def test_several_that_start_at_once_make_the_tables_once(postgres: Any) -> None:
     url = postgres.new_database()
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: Database(url), range(4)))
+    with opened[0].read() as session:
+        assert session.scalar(text("SELECT count(*) FROM meta WHERE name = 'schema_version'")) == 1
     for database in opened:
         database.close()
 
