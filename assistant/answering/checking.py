@@ -22,6 +22,7 @@ from assistant.answering.extracts import extract
 from assistant.answering.figures import mend_figures
 from assistant.answering.formats import finish_formed, sanitise_formed
 from assistant.answering.guarding import repeats_instructions
+from assistant.answering.headings import answer_headings
 from assistant.answering.sanitising import sanitise
 from assistant.core.records import Answer, Citation, HandOverReason, Passage, Route, ToolCall, Usage
 from assistant.core.sentences import split_sentences
@@ -139,6 +140,7 @@ def _grounded(row: Prepared, answer: Answer, settings: AnswerSettings) -> Answer
     if repeats_instructions(text, row.instructions) or is_abstention(text, language):
         return _declined(row, answer, "refused")
     text = sanitise(text, (*(passage.chunk.text for passage in checked), row.understood.text))
+    text = answer_headings(row.question.text, text, checked)
     unsupported = _unsupported(text, checked)
     if settings.unsupported == "cut" and unsupported:
         text, unsupported = _cut(text, unsupported), ()

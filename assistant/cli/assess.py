@@ -19,7 +19,7 @@ from assistant.core.runs import Run
 
 if TYPE_CHECKING:
     from assistant.answering.pipeline import Pipeline
-    from assistant.core.records import Chunk
+    from assistant.core.records import Chunk, Example
     from assistant.core.settings import Settings
     from eval.assessment import Assessment
     from eval.compare import Interval
@@ -110,7 +110,10 @@ def _assess(
     )
     run = Run.start(context.home.runs, "assess", collection, context.settings, {"collection": collection})
     fingerprint = collection_fingerprint(context, collection)
-    gain = _pilot(context, collection, pipeline, questions, run.folder, fingerprint) if pilot else None
+    about = _about(context, collection, pipeline, questions)
+    gain = None
+    if pilot:
+        gain, about["pilot"] = _pilot(context, collection, pipeline, questions, run.folder, fingerprint)
     assessment = measure(
         pipeline,
         questions.cases,
@@ -118,7 +121,7 @@ def _assess(
         run.folder,
         fingerprint,
         context.progress(),
-        about=_about(context, collection, pipeline, questions),
+        about=about,
         pilot=gain,
     )
     write_json(run.folder / JSON_FILE, assessment)
@@ -168,8 +171,11 @@ def _pilot(
     questions: _Questions,
     folder: Path,
     fingerprint: Fingerprint,
-) -> Interval:
-    """Tune on a tenth of the data, from other documents than are asked about; return what it changed."""
+) -> tuple[Interval, str]:
+    """Tune on a tenth of the data; return what it changed, and what it learnt from.
+
+    That is other documents than are asked about, where a language has any.
+    """
     from eval.assessment import paired_gain
     from eval.runner import run_arms
     from training.adapters import train_collection
@@ -204,7 +210,15 @@ def _pilot(
     prints = msgspec.structs.replace(fingerprint, adapter=adapter.name)
     result = run_arms(tuned, questions.cases, ("rag", "rag+ft"), folder, prints, context.progress())
     eval_settings = context.settings.eval
-    return paired_gain(result, "rag+ft", "rag", eval_settings.seed, eval_settings.bootstrap_samples)
+    gain = paired_gain(result, "rag+ft", "rag", eval_settings.seed, eval_settings.bootstrap_samples)
+    return gain, _learnt(examples, questions.documents)
+
+
+def _learnt(examples: Sequence[Example], asked: Sequence[str]) -> str:
+    documents = {name for example in examples for name in example.documents}
+    known = len(documents.intersection(asked))
+    kept_apart = "none of them asked about" if not known else f"{known} of them asked about too"
+    return f"{len(examples)} examples of {len(documents)} documents, {kept_apart}"
 
 
 def pilot_settings(settings: Settings) -> Settings:

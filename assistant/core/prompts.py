@@ -13,7 +13,7 @@ from importlib import resources
 from assistant.core.errors import InputError
 from assistant.core.ids import content_id
 from assistant.core.language import Language
-from assistant.core.records import Message, Passage
+from assistant.core.records import Chunk, Message, Passage
 
 TEMPLATES = "assistant.core.templates"
 
@@ -54,9 +54,14 @@ def format_context(passages: tuple[Passage, ...], language: Language) -> str:
     blocks = []
     for number, passage in enumerate(passages, 1):
         chunk = passage.chunk
-        where = " › ".join((chunk.document.rsplit("/", 1)[-1], *chunk.heading_path))
+        where = " › ".join(where_it_stands(chunk))
         blocks.append(render("passage", language, number=str(number), where=where, text=chunk.text))
     return "\n\n".join(blocks)
+
+
+def where_it_stands(chunk: Chunk) -> tuple[str, ...]:
+    """Return the names over a chunk as a prompt shows them: its file, then its headings."""
+    return (chunk.document.rsplit("/", 1)[-1], *chunk.heading_path)
 
 
 def answer_messages(
