@@ -69,7 +69,8 @@ def _about_scores(suite: Sequence[Case]) -> Iterator[Finding]:
         yield _warning("no answerable case: neither answers nor citations can be measured")
 
 
-def _about_documents(suite: Sequence[Case], documents: Sequence[str]) -> Iterator[Finding]:
+def unknown_documents(suite: Sequence[Case], documents: Sequence[str]) -> dict[str, list[str]]:
+    """Return the documents of golds that a collection does not hold, each with the cases that ask for it."""
     by_name: defaultdict[str, list[str]] = defaultdict(list)
     for document in documents:
         name = document.replace("\\", "/").rsplit("/", 1)[-1]
@@ -82,7 +83,11 @@ def _about_documents(suite: Sequence[Case], documents: Sequence[str]) -> Iterato
             near = {*by_name.get(name, ()), *by_name.get(name.rsplit(".", 1)[0], ())}
             if not any(is_same_document(gold.doc, document) for document in near):
                 unknown[gold.doc].append(case.id)
-    for document, ids in unknown.items():
+    return dict(unknown)
+
+
+def _about_documents(suite: Sequence[Case], documents: Sequence[str]) -> Iterator[Finding]:
+    for document, ids in unknown_documents(suite, documents).items():
         yield _error(f"document {document!r} is not in the collection; asked for by {_some(ids)}")
 
 

@@ -97,9 +97,9 @@ def root(ctx: click.Context, files: tuple[Path, ...], flags: tuple[str, ...]) ->
 def run() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        root.main(standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        # click returns the code of Context.exit; commands return nothing
+        code = root.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -13,7 +13,7 @@ import msgspec
 from assistant.cli.context import Context
 from assistant.cli.gating import verdict_on
 from assistant.cli.judging import with_judge
-from assistant.cli.suite import training_set
+from assistant.cli.suite import documents_of, training_set
 from assistant.core.errors import InputError
 from assistant.core.ids import content_id
 from assistant.core.records import ARMS, Arm, Case, Record
@@ -104,6 +104,9 @@ def evaluate_arms(
     pipeline = context.resources.candidate(collection, needs_index=needs_index)
     asked = tuple(arms or (ARMS if pipeline.adapter else ("base", "rag")))
     about = _about(context, collection, path, suite, pipeline)
+    if needs_index and (told := _missing_documents(context, collection, suite)):
+        context.console.print(f"warning: {told}")
+        about["documents"] = told
     if not {"ft", "rag+ft"}.isdisjoint(asked):
         about["training data"] = _check_training(context, collection, suite)
     of = {"collection": collection}
@@ -123,6 +126,19 @@ def evaluate_arms(
     verdict = _verdict(context, report)
     json_path, page_path = write_report(report, run.folder, verdict)
     return Evaluation(report=report, json_path=json_path, page_path=page_path, verdict=verdict)
+
+
+def _missing_documents(context: Context, collection: str, suite: tuple[Case, ...]) -> str:
+    """Return which documents answerable questions ask for that the collection lacks; empty where none."""
+    from eval.suite_checks import unknown_documents
+
+    answerable = [case for case in suite if case.answerable]
+    missing = unknown_documents(answerable, documents_of(context, collection))
+    if not missing:
+        return ""
+    lost = len({case for ids in missing.values() for case in ids})
+    first = next(iter(missing))
+    return f"{lost} questions ask for {len(missing)} documents that the collection lacks, such as {first}"
 
 
 def _check_training(context: Context, collection: str, suite: tuple[Case, ...]) -> str:

@@ -76,7 +76,7 @@ def check(ctx: click.Context, file: Path, collection: str | None, *, as_json: bo
     cases = read_cases(file)
     findings = check_suite(
         cases,
-        _documents(context, collection) if collection else None,
+        documents_of(context, collection) if collection else None,
         training_set(context, collection) if collection else None,
         context.settings.answer.max_question_characters,
     )
@@ -211,7 +211,8 @@ def training_set(context: Context, collection: str, *, is_candidate: bool = Fals
     return None
 
 
-def _documents(context: Context, collection: str) -> tuple[str, ...]:
+def documents_of(context: Context, collection: str) -> tuple[str, ...]:
+    """Return the paths of a collection's documents."""
     from indexing.corpus import load_corpus
 
     return load_corpus(collection, context.home).documents

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assistant.cli.app import root
+from assistant.cli.app import run as deskmate
 from assistant.cli.assess import pilot_settings
 from assistant.core.home import Home
 from assistant.core.jsonl import read_jsonl, write_jsonl
@@ -195,6 +197,22 @@ def test_the_gate_ends_with_its_own_code_and_says_why(home: Home, tmp_path: Path
     assert "does not compare rag with base" in str(other.exception)
     page.with_name("report.json").write_text("{}")
     assert "not a report of this version" in str(run("eval", "gate", page.parent).exception)
+
+
+def test_a_refusal_ends_the_process_with_its_code(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = {"id": "a", "lang": "en", "question": "Why?", "answers": ["x"], "gold": [{"doc": "gone.md"}]}
+    suite = tmp_path / "mine.jsonl"
+    suite.write_bytes(msgspec.json.encode(case))
+    measured = run("eval", "--collection", "desk", "--suite", suite)
+    assert "1 documents that the collection lacks, such as gone.md" in " ".join(measured.output.split())
+    report = next((home.runs / "eval-desk-mine").glob("report.json"))
+    monkeypatch.setattr(sys, "argv", ["deskmate", "suite", "check", str(suite), "--collection", "desk"])
+    with pytest.raises(SystemExit) as ended:
+        deskmate()
+    assert ended.value.code == 2
+    assert "gone.md" in json.loads(report.read_bytes())["about"]["documents"]
 
 
 def test_importing_tells_what_it_left_out(home: Home, tmp_path: Path) -> None:
