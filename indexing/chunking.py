@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Where the author set a border, pieces of at least so many tokens stay apart.
 _PASSAGE_TOKENS = 40
 _LABEL_TOKENS = 24
+_TOLD = re.compile(r"[。！!？?；;]\s*\Z|[^\d.]\.\s*\Z|[:：]\s*\S|(?<![A-Za-z])[A-Z]{1,6}-?\d{2,6}(?!\d)")
 _COLON = re.compile(r"[:：]\s*\Z")
 
 
@@ -75,7 +76,8 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
     """Yield each title's own blocks with the path of titles above them.
 
     Titles without anything below them are content themselves where several follow each other (a list
-    written as headings); one alone says nothing and is left out.
+    written as headings), and where they tell something: a sentence, a code, words behind a colon. Another
+    one alone says nothing and is left out.
     """
     stack: list[Element] = []
     body: list[Element] = []
@@ -85,7 +87,7 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
             continue
         above = [title for title in stack if title.depth < element.depth]
         is_listed = _is_bare(elements, place) and (
-            _is_bare(elements, place - 1) or _is_bare(elements, place + 1)
+            _is_bare(elements, place - 1) or _is_bare(elements, place + 1) or bool(_TOLD.search(element.text))
         )
         if body and not (is_listed and above == stack):
             yield _path(stack, top), body

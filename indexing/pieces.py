@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PASSAGE_PREFIX = "passage: "
 _CAPTION = re.compile(r"<caption>(.*?)</caption>", re.S)
+_CELL_BORDER = " · "
 _LEAD_IN = re.compile(r"[:：]\s*\Z")
 # What is repeated in front of every part of a list or table may take so much of a chunk.
 _REPEATED_SHARE = 4
@@ -96,15 +97,21 @@ class PieceCutter:
     def _count(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _split(self, text: str) -> list[str]:
-        """Cut a long text into parts of about one length, at sentences where it can be."""
+    def _split(self, text: str, taken: int = 0) -> list[str]:
+        """Cut a long text into parts of about one length, at sentences where it can be.
+
+        Args:
+            text: to cut.
+            taken: tokens of a part's budget that something else takes.
+        """
         from semantic_text_splitter import TextSplitter
 
         masked = _URL.sub(lambda found: found[0].translate(_MASK), text)
         total = self._count(text)
-        even = int(total / -(-total // self.budget) * _EVEN_SHARE)
+        budget = self.budget - taken
+        even = int(total / -(-total // budget) * _EVEN_SHARE)
         splitter = TextSplitter.from_callback(
-            lambda part: self._count(part.translate(_UNMASK)), (min(even, self.budget), self.budget)
+            lambda part: self._count(part.translate(_UNMASK)), (min(even, budget), budget)
         )
         return [part.translate(_UNMASK) for part in splitter.chunks(masked)]
 
@@ -171,8 +178,16 @@ class PieceCutter:
             if len(part) > 1 or self._count(text) <= room:
                 yield f"{head}\n{text}" if head else text
                 continue
-            for piece in self._split(text):
+            for piece in self._split_row(text):
                 yield f"{head}\n{piece}" if head and self._count(piece) < room else piece
+
+    def _split_row(self, row: str) -> Iterator[str]:
+        """Yield the parts of a row that is too long, its first cell in front of each: what it tells of."""
+        key, border, _ = row.partition(_CELL_BORDER)
+        taken = self._count(key + border) + 1
+        key = key + border if border and taken * _REPEATED_SHARE <= self.budget else ""
+        for part in self._split(row.removeprefix(key), taken if key else 0):
+            yield key + part
 
 
 def _even_parts(lines: Sequence[str], counts: Sequence[int], room: int) -> Iterator[list[str]]:

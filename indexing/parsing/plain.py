@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ _NUMBERED = re.compile(
 )  # fmt: skip
 _CAPITALS = re.compile(r"[A-Z][A-Z&/,'’-]+(?: [A-Z0-9&/,'’-]+)+")
 _BULLET = re.compile(r"\s*(?:[-*•●○▪◦·–—]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s+")
+# a line of a list of faults, by a code or by a word with a number
+_ENTRY = re.compile(
+    r"(?:[A-Z][A-Za-z]{0,5}[-_ ]?\d{1,6}|0x[0-9A-F]+|[㐀-鿿]{2,4}\s?\d{1,5})\s*(?:[:：,，|\t-]|\s\S)"
+)
+_FEWEST_ENTRIES = 2
 _TERMINAL = re.compile(r"[.。！!？?；;：:，,、…]\Z")
 _TITLE_CHARACTERS = 80
 _CJK_TITLE_CHARACTERS = 36
@@ -68,17 +74,29 @@ def _paragraphs(text: str) -> tuple[list[str], dict[str, int]]:
     paragraphs: list[str] = []
     titles: dict[str, int] = {}
     for block in re.split(r"\n[ \t]*(?:\n[ \t]*)+", text):
-        lines = [line.strip() for line in block.split("\n") if line.strip()]
-        while lines and (found := _title_of(lines)):
-            title, depth, used = found
-            paragraphs.append(title)
-            titles.setdefault(title, depth)
-            lines = lines[used:]
-        if len(lines) == 1 and _RULE.match(lines[0]):
-            paragraphs.append(BORDER)
-        else:
-            paragraphs.extend(_join_wrapped(lines, is_spaced=is_spaced))
+        for part in _parts([line.strip() for line in block.split("\n") if line.strip()]):
+            lines = part
+            while lines and (found := _title_of(lines)):
+                title, depth, used = found
+                paragraphs.append(title)
+                titles.setdefault(title, depth)
+                lines = lines[used:]
+            if len(lines) == 1 and _RULE.match(lines[0]):
+                paragraphs.append(BORDER)
+            else:
+                paragraphs.extend(_join_wrapped(lines, is_spaced=is_spaced))
     return paragraphs, titles
+
+
+def _parts(lines: list[str]) -> Iterator[list[str]]:
+    """Yield a block cut before each chapter of a Chinese text, which often has no empty lines."""
+    start = 0
+    for place in range(1, len(lines)):
+        numbered = _NUMBERED.match(lines[place])
+        if numbered and numbered["chinese"] and _title_of(lines[place:]):
+            yield lines[start:place]
+            start = place
+    yield lines[start:]
 
 
 def _title_of(lines: list[str]) -> tuple[str, int, int] | None:
@@ -102,15 +120,19 @@ def _depth_of(number: str) -> int:
 
 
 def _join_wrapped(lines: list[str], *, is_spaced: bool) -> list[str]:
-    """Join the lines of paragraphs that were wrapped; a bullet or a short line ends a paragraph."""
+    """Join the lines of paragraphs that were wrapped; a bullet or a short line ends a paragraph.
+
+    So does a line that begins with a code, where several do: a list of faults.
+    """
     width = max((_width(line) for line in lines), default=0)
+    has_entries = sum(bool(_ENTRY.match(line)) for line in lines) >= _FEWEST_ENTRIES
     joined: list[str] = []
     is_open = False
     for line in lines:
         if _RULE.match(line):
             is_open = False
             continue
-        if is_open and not _BULLET.match(line):
+        if is_open and not _BULLET.match(line) and not (has_entries and _ENTRY.match(line)):
             joined[-1] = join_lines(joined[-1], line, is_spaced=is_spaced)
         else:
             joined.append(line)

@@ -12,6 +12,7 @@ import io
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from assistant.core.settings import IndexSettings, TicketColumns
 from indexing.parsing.decoding import decode
 from indexing.parsing.dialogues import whole_element
 from indexing.parsing.partition import Partition, check_length
-from indexing.parsing.tables import Grid, could_name_columns, grid_html, make_grid
+from indexing.parsing.tables import Grid, count_form, grid_html, make_grid
 from indexing.parsing.text_joining import join_wrapped_cjk
 from indexing.parsing.tickets import ticket_table
 
@@ -30,12 +31,15 @@ _MOST_COLUMNS = 512
 _SNIFF_CHARACTERS = 16384
 _HEADER_WITHIN = 20
 _CELL_CHARACTERS = 32767  # what Excel allows; a file that says more is made to burst
+# Excel's own first line, which names the delimiter
+_SEPARATOR_LINE = re.compile(r"\A\"?sep=[^\n]\"?\n", re.I)
+_PADDED = re.compile(r"0{2,}")
 _DECIMALS = re.compile(r"\.(0+)")
 
 
 def read_csv(path: Path, settings: IndexSettings) -> Partition:
     """Read a CSV file with any usual delimiter."""
-    text = decode(path.read_bytes(), path)
+    text = _SEPARATOR_LINE.sub("", decode(path.read_bytes(), path))
     csv.field_size_limit(1 << 22)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
@@ -49,12 +53,10 @@ def _delimiter(text: str) -> str:
     sample = text[:_SNIFF_CHARACTERS]
 
     def evenness(delimiter: str) -> tuple[float, int]:
-        widths = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)][
-            : -1 or None
-        ]
-        if not widths or widths[0] == 1:
-            return 0.0, 0
-        return sum(width == widths[0] for width in widths) / len(widths), widths[0]
+        widths = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if row]
+        widths = widths[:-1] or widths
+        width, count = Counter(widths).most_common(1)[0] if widths else (1, 0)
+        return (count / len(widths), width) if width > 1 else (0.0, 0)
 
     return max(",;\t|", key=evenness)
 
@@ -130,6 +132,8 @@ def _number_text(value: float, number_format: str) -> str:
         return f"{value * 100:.{decimals}f}%"
     if decimals:
         return f"{value:.{decimals}f}"
+    if _PADDED.fullmatch(shown) and float(value).is_integer():
+        return f"{int(value):0{len(shown)}}"
     return str(int(value)) if float(value).is_integer() else f"{value:.10g}"
 
 
@@ -137,16 +141,28 @@ def _sheet_elements(rows: Sequence[Sequence[str]], columns: TicketColumns) -> It
     """Yield the parts of a sheet: blocks between empty rows; text above a table, tables, tickets."""
     from unstructured.documents.elements import ElementMetadata, NarrativeText, Table
 
+    above: Grid | None = None
     for block in _blocks(rows):
         notes, cells = _take_notes(block)
         for note in notes:
             yield NarrativeText(note)
-        grid = make_grid(cells, has_header=could_name_columns(cells))
+        grid = _under_header(make_grid(cells, has_header="likely"), above)
+        above = grid if grid.header else above
         if grid.header and (tickets := ticket_table(grid.header, columns)):
             for row in grid.rows:
                 yield whole_element(tickets.text(row), "ticket")
         elif grid.rows:
             yield Table(_plain(grid), metadata=ElementMetadata(text_as_html=grid_html(grid)))
+
+
+def _under_header(grid: Grid, above: Grid | None) -> Grid:
+    """Return a block that goes on counting the rows of the one above the empty row, under its header."""
+    if above is None or not above.header or grid.header or not grid.rows:
+        return grid
+    is_alike = len(above.header) == len(grid.rows[0])
+    if is_alike and count_form(above.rows[-1][0]) == count_form(grid.rows[0][0]):
+        return Grid(rows=grid.rows, header=above.header, caption=grid.caption)
+    return grid
 
 
 def _plain(grid: Grid) -> str:
@@ -168,9 +184,10 @@ def _blocks(rows: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
 def _take_notes(block: list[Sequence[str]]) -> tuple[list[str], list[Sequence[str]]]:
     """Split the lines of one cell that stand above a table from the table."""
     notes: list[str] = []
+    is_list = all(len(row) == 1 for row in block)
     for place, row in enumerate(block[:_HEADER_WITHIN]):
         filled = {cell.strip() for cell in row if cell.strip()}
-        if len(filled) > 1 or len(row) == 1:
+        if len(filled) > 1 or is_list:
             return notes, block[place:]
         notes.extend(filled)
     return notes, block[len(notes) :]

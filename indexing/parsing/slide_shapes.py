@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from assistant.core.records import ElementKind, Record
-from indexing.parsing.tables import Grid, could_name_columns, make_grid
+from indexing.parsing.tables import Grid, make_grid
 from indexing.parsing.text_joining import join_wrapped_cjk
 
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -88,7 +88,7 @@ def _table(table: Any) -> Grid:
         for x, cell in enumerate(row.cells):
             if cell.is_merge_origin:
                 _spread(cells, y, x, cell.span_height, cell.span_width)
-    return make_grid(cells, has_header=True if table.first_row and could_name_columns(cells) else None)
+    return make_grid(cells, has_header="likely" if table.first_row else None)
 
 
 def _spread(cells: list[list[str]], top: int, left: int, height: int, width: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
+from assistant.core.language import han_count
 from assistant.core.records import Record
 from indexing.parsing.text_joining import join_wrapped_cjk
 
@@ -31,6 +32,9 @@ _USUAL_NAMES = {
     "作用", "软件包", "故障",
 }  # fmt: skip
 _SENTENCE_END = re.compile(r"[.。！!？?；;]\Z")
+# "OFF OFF OFF" is a row of values, "Mechanical" across the table a title
+_TITLE_WIDTH = 6
+_DIGITS = re.compile(r"\d+")
 
 
 class Grid(Record, frozen=True, kw_only=True):
@@ -47,12 +51,17 @@ class Grid(Record, frozen=True, kw_only=True):
     caption: str = ""
 
 
-def make_grid(rows: Sequence[Sequence[str]], *, has_header: bool | None = None, caption: str = "") -> Grid:
+def make_grid(
+    rows: Sequence[Sequence[str]], *, has_header: bool | Literal["likely"] | None = None, caption: str = ""
+) -> Grid:
     """Make a grid of rows of any length.
 
+    A first row that is one cell across all columns is a caption; a header of two levels becomes one.
+
     Args:
-        rows: cells; white space inside is joined.
-        has_header: whether the first row names the columns; None lets the cells decide.
+        rows: cells, those that stand across several places repeated in each; white space inside is joined.
+        has_header: whether the first row names the columns; None lets the cells decide, ``likely`` does where
+            it only could, as in formats that mark no header.
         caption: what stands over the table.
     """
     clean = [tuple(_SPACE.sub(" ", join_wrapped_cjk(cell)).strip() for cell in row) for row in rows]
@@ -61,11 +70,41 @@ def make_grid(rows: Sequence[Sequence[str]], *, has_header: bool | None = None, 
     clean = [row + ("",) * (width - len(row)) for row in clean]
     used = [place for place in range(width) if any(row[place] for row in clean)]
     clean = [tuple(row[place] for place in used) for row in clean]
-    if has_header is None:
-        has_header = could_name_columns(clean) and stands_out(clean)
+    if has_header is not False:
+        if len(clean) > 1 and is_spanned(clean[0]):
+            caption, clean, has_header = f"{caption} {clean[0][0]}", clean[1:], has_header and "likely"
+        clean = _join_header(clean)
+    if has_header is None or has_header == "likely":
+        has_header = could_name_columns(clean) and (has_header == "likely" or stands_out(clean))
     if has_header and len(clean) > 1:
         return Grid(rows=tuple(clean[1:]), header=clean[0], caption=caption.strip())
     return Grid(rows=tuple(clean), caption=caption.strip())
+
+
+def is_spanned(row: Sequence[str]) -> bool:
+    """Return whether one name stands across a whole row, repeated in all of its places; "0 0 0" is none."""
+    width = len(row[0]) + 3 * han_count(row[0])
+    return len(row) > 1 and set(row) == {row[0]} and width >= _TITLE_WIDTH and not _VALUE.match(row[0])
+
+
+def _join_header(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return rows whose header of two levels is one row: "Size" over "Width" is "Size Width".
+
+    The upper level repeats a name that stands across several columns, the lower one tells them apart.
+    """
+    if len(rows) < 3:  # noqa: PLR2004 - two levels and a row of values
+        return rows
+    upper, lower = rows[:2]
+    across = [bool(name) and name in upper[:place] + upper[place + 1 :] for place, name in enumerate(upper)]
+    pairs = list(zip(upper, lower, across, strict=True))
+    if not any(across) or any(not low or low == up for up, low, is_wide in pairs if is_wide):
+        return rows
+    if any(low not in {"", up} for up, low, is_wide in pairs if not is_wide and up):
+        return rows
+    joined = tuple(f"{up} {low}" if is_wide else up or low for up, low, is_wide in pairs)
+    names = (low for _, low, is_wide in pairs if is_wide)
+    is_header = len(set(joined)) == len(joined) and not any(map(_is_value, names))
+    return [joined, *rows[2:]] if is_header else rows
 
 
 def could_name_columns(rows: Sequence[Sequence[str]]) -> bool:
@@ -75,14 +114,29 @@ def could_name_columns(rows: Sequence[Sequence[str]]) -> bool:
     first = [cell.strip() for cell in rows[0] if cell.strip()]
     if len(first) < len(rows[0]) - 1 or len(set(first)) < len(first):
         return False
-    return not any(
-        len(cell) > _HEADER_CHARACTERS or _VALUE.match(cell) or _SENTENCE_END.search(cell) for cell in first
-    )
+    if any(map(_is_value, first)):
+        return False
+    return not any(_counts_on([row[place] for row in rows]) for place in range(len(rows[0])))
+
+
+def _is_value(cell: str) -> bool:
+    return bool(len(cell) > _HEADER_CHARACTERS or _VALUE.match(cell) or _SENTENCE_END.search(cell))
+
+
+def count_form(cell: str) -> str:
+    """Return a cell with every number as 0, so that what is counted through looks the same."""
+    return _DIGITS.sub("0", cell)
+
+
+def _counts_on(column: Sequence[str]) -> bool:
+    """Return whether a column's first cell is one of those below it: E01 over E02 and E03."""
+    first, *below = map(count_form, column)
+    return "0" in first and 2 * below.count(first) > sum(map(bool, below))
 
 
 def stands_out(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the first row differs from those below: usual names, or words above figures."""
-    first, body = rows[0], rows[1:]
+    first, body = rows[0], [row for row in rows[1:] if not is_spanned(row)]
     usual = sum(not _USUAL_NAMES.isdisjoint(_WORDS.findall(cell.lower())) for cell in first)
     if 2 * usual >= len(first):
         return True
@@ -102,6 +156,8 @@ def grid_text(grid: Grid) -> str:
 
 def row_text(row: Sequence[str], header: Sequence[str] | None) -> str:
     """Return one row as a line."""
+    if len(row) > 2 and is_spanned(row):  # noqa: PLR2004 - a title inside the table
+        return row[0]
     if header is None:
         return " | ".join(cell for cell in row if cell)
     pairs = zip(header, row, strict=False)

@@ -12,6 +12,8 @@ _STARTS_CJK = re.compile(rf"[{CJK}]")
 _HYPHENS = "-\u00ad\u2010"
 _LAST_WORD = re.compile(r"[A-Za-zÀ-ɏ]{2,}\Z")
 _FIRST_WORD = re.compile(r"[A-Za-zÀ-ɏ]+")
+_RAISED = re.compile(r"\s*[+−-]?\d{1,3}\s*\Z")
+_SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _LATIN_HAN_GAP = re.compile(r"[A-Za-z0-9] [一-鿿]|[一-鿿] [A-Za-z0-9]")
 _LATIN_HAN_TOUCH = re.compile(r"[A-Za-z0-9][一-鿿]|[一-鿿][A-Za-z0-9]")
 
@@ -59,3 +61,8 @@ def _join_hyphenated(first: str, second: str, words: frozenset[str]) -> str | No
         return f"{first[:-1]}-{second}"
     hyphenated, joined = f"{word[0]}-{follower[0]}".lower(), f"{word[0]}{follower[0]}".lower()
     return f"{first[:-1]}-{second}" if hyphenated in words and joined not in words else first[:-1] + second
+
+
+def raise_figures(text: str) -> str:
+    """Return a raised number in raised characters, other text as it is: the 6 of "10⁶", which is not 106."""
+    return text.strip().translate(_SUPERSCRIPTS) if _RAISED.match(text) else text

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from indexing.parsing.partition import BORDER
-from indexing.parsing.text_joining import join_wrapped_cjk
+from indexing.parsing.text_joining import join_wrapped_cjk, raise_figures
 from indexing.parsing.web_blocks import flatten_lists, simplify_tables
 from indexing.parsing.web_notes import move_notes
 
@@ -31,6 +31,8 @@ _HEADINGS = "h1|h2|h3|h4|h5|h6"
 _PLAIN_BLOCKS = {"details", "summary", "figcaption", "figure", "fieldset", "form", "header", "aside", "main"}
 _KNOWN = re.compile(r"[a-z][a-z0-9]*\Z")
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_LINES = {"p", "li", "td", "dd"}
+_OPENERS = ("aria-controls", "data-bs-target", "data-target")
 # A list of at least so many links that are nearly all of its text leads elsewhere and says nothing.
 _LINKS = 5
 _TABLE_LINKS = 3
@@ -101,9 +103,11 @@ def _drop(nodes: Any) -> None:
 
 
 def _drop_furniture(body: Any) -> None:
+    opened = _opened(body)
+    _keep_said(body)
     for tag in _DROPPED:
         _drop(body.iter(tag))
-    _drop(node for node in body.iter() if node is not body and _is_furniture(node))
+    _drop(node for node in body.iter() if node is not body and _is_furniture(node, opened))
     _drop(
         node
         for node in body.iter("header")
@@ -117,13 +121,56 @@ def _drop_furniture(body: Any) -> None:
     _drop(node for node in body.iter("ul", "ol", "dl", "table") if _is_link_list(node))
 
 
-def _is_furniture(node: Any) -> bool:
-    if node.get("role") in _DROPPED_ROLES or node.get("aria-hidden") == "true" or "hidden" in node.attrib:
+def _opened(body: Any) -> set[str]:
+    """Return the ids of what a click opens, such as the answers of a page of questions."""
+    names = (node.get(name) or "" for node in body.iter() for name in _OPENERS)
+    return {found.removeprefix("#") for value in names for found in value.split()}
+
+
+def _is_furniture(node: Any, opened: set[str]) -> bool:
+    if node.get("id") not in opened and node.get("role") != "tabpanel" and _is_hidden(node):
         return True
-    if _HIDDEN.search(node.get("style") or ""):
+    if node.get("role") in _DROPPED_ROLES:
         return True
-    names = f"{node.get('class') or ''} {node.get('id') or ''}".lower().split()
-    return not _DROPPED_CLASSES.isdisjoint(names)
+    classes = (node.get("class") or "").lower().split()
+    return not _DROPPED_CLASSES.isdisjoint([*classes, _own_id(node)])
+
+
+def _is_hidden(node: Any) -> bool:
+    if node.get("aria-hidden") == "true" or "hidden" in node.attrib:
+        return True
+    return _HIDDEN.search(node.get("style") or "") is not None
+
+
+def _own_id(node: Any) -> str:
+    """Return an element's id in lower case, empty where its heading gave it: a chapter "Menu" is no menu."""
+    name = str(node.get("id") or "").lower()
+    is_chapter = node.tag in {"section", *_HEADINGS.split("|")} or "section" in (node.get("class") or "")
+    if not name or not is_chapter or "toc" in name or "contents" in name:
+        return name
+    heading = next(node.iter(*_HEADINGS.split("|")), None)
+    words = [] if heading is None else re.findall(r"\w+", _text(heading).lower())
+    return "" if name in words else name
+
+
+def _keep_said(body: Any) -> None:
+    """Turn what would be dropped and is part of a sentence into its words: formulas, keys, raised figures.
+
+    A button that is a heading, as where a click opens the answer, stays too.
+    """
+    for node in list(body.iter("math")):
+        source = node.find(".//annotation")
+        text = node.get("alttext") or _text(node if source is None else source)
+        node.clear(keep_tail=True)
+        node.tag, node.text = "span", text
+    for node in list(body.iter("button")):
+        host = next(node.iterancestors(*_HEADINGS.split("|"), "p", "li", "td", "dd", "dt", "summary"), None)
+        words = "" if host is None else "".join(_text(host).split())
+        if host is not None and (host.tag not in _LINES or words != "".join(_text(node).split())):
+            node.tag = "span"
+    for node in list(body.iter("sup")):
+        if len(node) == 0:
+            node.text = raise_figures(node.text or "")
 
 
 def _is_link_list(node: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from assistant.core.errors import FileRefused
 from assistant.core.settings import IndexSettings
 from indexing.parsing.partition import Partition
-from indexing.parsing.tables import could_name_columns, grid_html, html_cells, make_grid
+from indexing.parsing.tables import grid_html, html_cells, make_grid
 from indexing.parsing.word_cleaning import clean_document
 
 
@@ -43,7 +43,7 @@ def read_docx(path: Path, settings: IndexSettings) -> Partition:  # noqa: ARG001
         if element.metadata.text_as_html:
             # Word marks no header cells; its table styles set the first row apart.
             cells = html_cells(element.metadata.text_as_html)
-            grid = make_grid(cells, has_header=could_name_columns(cells))
+            grid = make_grid(cells, has_header="likely")
             element.metadata.text_as_html = grid_html(grid)
     return Partition(elements=elements, title=(title or "").strip())
 

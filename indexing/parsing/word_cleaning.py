@@ -1,7 +1,7 @@
 """A Word document as its reader sees it, before it is partitioned.
 
-unstructured passes by what stands in content controls, inserted text, text boxes and footnotes, and takes
-hidden text and the table of contents for content.
+unstructured passes by what stands in content controls, inserted text, text boxes, formulas and footnotes,
+takes hidden text and the table of contents for content, and lets cells behind merged ones slip to the left.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from indexing.parsing.word_cells import split_merged, write_figures
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -35,6 +37,8 @@ def clean_document(document: Any) -> None:
     for name in _UNWRAPPED:
         for node in list(body.iter(f"{_WORD}{name}")):
             _unwrap(node)
+    write_figures(body)
+    split_merged(body)
     _settle_page_breaks(body)
     _free_text_boxes(body)
     _insert_notes(body, _notes(document))

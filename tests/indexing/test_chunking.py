@@ -78,6 +78,27 @@ def test_title_alone_makes_no_chunk_but_a_list_of_titles_does(chunk: Callable[..
     assert [c.text for c in listed] == ["- Impeller\n- Shaft seal", "Off."]
 
 
+@pytest.mark.parametrize(
+    "told", ["E-47 replace the fuse", "Never open the lid.", "清洗前：拔掉电源", "请勿打开上盖。"]
+)
+def test_a_title_that_tells_something_is_text_where_nothing_stands_below(
+    chunk: Callable[..., list[Chunk]], told: str
+) -> None:
+    texts = [found.text for found in chunk(title("Safety"), text("Wait."), title(told), title("Index"))]
+    assert f"- {told}" in "\n".join(texts)
+    assert [found.text for found in chunk(title("A"), text("Wait."), title(told))][-1] == f"- {told}"
+
+
+@pytest.mark.parametrize("sentence", [SENTENCE, HAN_SENTENCE])
+def test_each_part_of_a_long_row_begins_with_its_first_cell(
+    chunk: Callable[..., list[Chunk]], sentence: str
+) -> None:
+    rows = [f"Code: E-47 · Remedy: {sentence * 8}", "Code: E-48 · Remedy: Wait."]
+    texts = [found.text for found in chunk(title("Faults"), table(rows))]
+    assert len(texts) > 3
+    assert all(line.startswith("Code: E-4") for line in "\n".join(texts).split("\n") if line)
+
+
 def test_small_blocks_share_a_chunk_and_lists_keep_their_lead_in(chunk: Callable[..., list[Chunk]]) -> None:
     items = [text(item, kind="list_item") for item in ["a wrench", "1. not a bullet"]]
     assert [c.text for c in chunk(text("Wait."), text("You need:"), *items)] == [

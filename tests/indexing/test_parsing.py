@@ -173,6 +173,26 @@ def test_wrapped_lines_of_a_text_file_are_joined(tmp_path: Path) -> None:
     ]
 
 
+PACKED = """手册
+一、安装
+将设备放在平稳处，远离热源，周围留出十厘米的空隙，电源线不得受压。
+二、故障
+故障12：电机过载，请检查负载并重新启动设备，仍不能启动时请联系服务商处理。
+故障13：门未关好，请关好门并重新启动设备，仍不能启动时请联系服务商处理吧。
+
+E01 Over temperature: let the unit cool down for ten minutes.
+E02 Door open while running: close the door and press reset
+and wait for the lamp to go out before starting it again.
+"""
+
+
+def test_text_without_empty_lines_keeps_its_chapters_and_its_list_of_faults(tmp_path: Path) -> None:
+    elements = parse(tmp_path / "packed.txt", "txt", PACKED).elements
+    assert [element.text for element in elements if element.kind == "title"] == ["一、安装", "二、故障"]
+    assert [element.text[:4] for element in elements[-4:]] == ["故障12", "故障13", "E01 ", "E02 "]
+    assert elements[-1].text.endswith("press reset and wait for the lamp to go out before starting it again.")
+
+
 def test_csv_keeps_cells_as_written(tmp_path: Path) -> None:
     parsed = parse(
         tmp_path / "a.csv", "csv", "零件号;名称;价格\n007;加热管;64.50\n008;;7\n".encode("gb18030")
