@@ -6,7 +6,7 @@ import functools
 import re
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _LATIN = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
@@ -24,18 +24,34 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower()
 
 
-def analyze(text: str) -> list[str]:
+def analyze(text: str, own_words: re.Pattern[str] | None = None) -> list[str]:
     """Return the terms of a text, in order, repeats included.
 
     English words are stemmed; Chinese is cut by jieba's search mode; what is joined by ``-``, ``_`` or ``.``
     (codes, part numbers, identifiers) is kept whole without its separators and also split:
     ``HQ-1204`` gives ``hq1204``, ``hq`` and ``1204``, so that ``HQ1204`` finds it.
+
+    Args:
+        text: any.
+        own_words: of a collection (``own_words``), which are terms beside what jieba makes of them.
     """
     terms: list[str] = []
     for match in _PIECE.finditer(fold(text)):
         piece = match.group()
-        terms.extend(_chinese_terms(piece) if _CJK_RUN.match(piece) else _latin_terms(piece))
+        terms.extend(_chinese_terms(piece, own_words) if _CJK_RUN.match(piece) else _latin_terms(piece))
     return terms
+
+
+def new_words(texts: Iterable[str]) -> list[str]:
+    """Return those of some texts that are a Chinese word each and no term so far: folded, sorted."""
+    folded = {fold(text) for text in texts}
+    return sorted(word for word in folded if _CJK_RUN.fullmatch(word) and word not in _chinese_terms(word))
+
+
+def own_words(words: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what finds words in a text, of two that begin together the longer one; None without words."""
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 def cut_words(run: str) -> list[str]:
@@ -59,8 +75,9 @@ def _stem(word: str) -> str:
     return _stemmer()(word) if word.isalpha() else word
 
 
-def _chinese_terms(run: str) -> list[str]:
-    return [word for word in _cutter()(run) if word.strip()]
+def _chinese_terms(run: str, own: re.Pattern[str] | None = None) -> list[str]:
+    terms = [word for word in _cutter()(run) if word.strip()]
+    return terms + own.findall(run) if own else terms
 
 
 @functools.cache

@@ -1,16 +1,21 @@
-"""The lexical lane: BM25 over analysed terms, in a tantivy folder."""
+"""The lexical lane: BM25 over analysed terms, in a tantivy folder.
+
+Words of the collection's own lie in the folder, so that texts and queries are cut by the same ones.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from assistant.core.errors import IndexBroken
-from indexing.analysis import analyze
+from indexing.analysis import analyze, own_words
 
+WORDS_FILE = "words.txt"
 _FIELD, _NUMBER = "terms", "number"
 _QUERY_TERMS = 256
 _HEAP_BYTES = 64 << 20
@@ -27,12 +32,20 @@ def _schema() -> Any:
     return builder.build()
 
 
-def write_lexical(folder: Path, texts: Iterable[tuple[int, str]]) -> None:
-    """Write an index of (number, text) into a new folder."""
+def write_lexical(folder: Path, texts: Iterable[tuple[int, str]], words: Sequence[str] = ()) -> None:
+    """Write an index of (number, text) into a new folder.
+
+    Args:
+        folder: that is made.
+        texts: number and text.
+        words: of the collection's own (``new_words``).
+    """
     import tantivy
 
     folder.mkdir(parents=True)
-    _change(tantivy.Index(_schema(), str(folder)), (), texts)
+    if words:
+        (folder / WORDS_FILE).write_text("\n".join(words), "utf-8")
+    _change(tantivy.Index(_schema(), str(folder)), (), texts, own_words(words))
     _unlock(folder)
 
 
@@ -41,11 +54,21 @@ def update_lexical(folder: Path, gone: Sequence[int], texts: Iterable[tuple[int,
 
     Files that are there are never written to, so that they may be links to those of another index.
     """
-    _change(_opened(folder), gone, texts)
+    _change(_opened(folder), gone, texts, own_words(read_words(folder)))
     _unlock(folder)
 
 
-def _change(index: Any, gone: Sequence[int], texts: Iterable[tuple[int, str]]) -> None:
+def read_words(folder: Path) -> list[str]:
+    """Return the words of the collection's own that an index was written with."""
+    try:
+        return (folder / WORDS_FILE).read_text("utf-8").split("\n")
+    except FileNotFoundError:
+        return []
+
+
+def _change(
+    index: Any, gone: Sequence[int], texts: Iterable[tuple[int, str]], own: re.Pattern[str] | None
+) -> None:
     import tantivy
 
     writer = index.writer(_HEAP_BYTES, 1)  # one thread makes one segment, and the same one each time
@@ -54,7 +77,7 @@ def _change(index: Any, gone: Sequence[int], texts: Iterable[tuple[int, str]]) -
     for number, text in texts:
         # terms hold no space, so that splitting at spaces gives them back unchanged
         row = tantivy.Document()
-        row.add_text(_FIELD, " ".join(analyze(text)))
+        row.add_text(_FIELD, " ".join(analyze(text, own)))
         row.add_unsigned(_NUMBER, number)
         writer.add_document(row)
     writer.commit()
@@ -80,6 +103,7 @@ class LexicalIndex:
         index = _opened(folder)
         self._schema: Any = index.schema
         self._searcher: Any = index.searcher()
+        self._own_words = own_words(read_words(folder))
         self.dead: Set[int] = frozenset()
 
     def without(self, removed: Set[int]) -> LexicalIndex:
@@ -103,7 +127,7 @@ class LexicalIndex:
         """
         import tantivy
 
-        terms = list(dict.fromkeys(analyze(query)))[:_QUERY_TERMS]
+        terms = list(dict.fromkeys(analyze(query, self._own_words)))[:_QUERY_TERMS]
         if not terms or not len(self):
             return []
         parts = [

@@ -26,11 +26,13 @@ from assistant.store.database import Database
 from assistant.store.documents import Collection, Documents, Version
 from assistant.store.embeddings import Embeddings
 from indexing.ahead import embed_missing, missing_embeddings
+from indexing.analysis import new_words
 from indexing.contents import write_contents
 from indexing.corpus import ChunkFile, CorpusRow, indexed_text, read_dead, write_dead
 from indexing.crowding import CROWDING_FILE, sample_vectors
 from indexing.embedding import Embedder, Vectors
 from indexing.evidence import measure_background, script_of
+from indexing.glossary import ServedGlossary
 from indexing.hiding import forget_removed, show_again
 from indexing.lexical_index import update_lexical, write_lexical
 from indexing.lineage import Lineage
@@ -328,8 +330,10 @@ class Publisher:
 
     def _write_lexical(self, folder: Path, state: _State, served: _Served | None) -> None:
         live = state.live
-        if served is None:
-            write_lexical(folder, _texts(state.session, live))
+        if served is None:  # approved words become terms here: what is only updated keeps the words it has
+            terms = ServedGlossary(self._folder).terms
+            words = new_words(word for term in terms for word in (term.said, term.meant))
+            write_lexical(folder, _texts(state.session, live), words)
             return
         link_files(served.path / LEXICAL_FOLDER, folder)
         gone, added = difference(served.live, live), difference(live, served.live)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -168,8 +169,26 @@ def _reranked(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> li
 
 
 def write_tuning(folder: Path, tuning: Tuning) -> None:
-    """Keep what tuning found with the collection; the next snapshot's manifest holds it too."""
+    """Keep what tuning found with the collection; the next snapshot's manifest holds it too.
+
+    What made questions found changes nothing, and what real ones found stays.
+    """
+    if tuning.is_made:
+        with suppress(IndexBroken, FileNotFoundError):
+            if not _read_tuning(folder).is_made:
+                return
     write_json(folder / TUNING_FILE, tuning)
+
+
+def _read_tuning(folder: Path) -> Tuning:
+    file = folder / TUNING_FILE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Tuning)
+    except FileNotFoundError:
+        raise
+    except (OSError, msgspec.DecodeError) as error:
+        command = f"deskmate index tune --collection {folder.name} --suite FILE"
+        raise IndexBroken(f"tuning {file} cannot be read: {error}", next_command=command) from error
 
 
 def tuned_settings(folder: Path, settings: SearchSettings, fingerprint: str) -> SearchSettings:
@@ -178,14 +197,12 @@ def tuned_settings(folder: Path, settings: SearchSettings, fingerprint: str) -> 
     Raises:
         IndexBroken: the file is damaged.
     """
-    file, unset = folder / TUNING_FILE, SearchSettings()
-    if not file.exists() or settings.dense_weight != unset.dense_weight or settings.reranker:
+    if settings.dense_weight != SearchSettings().dense_weight or settings.reranker:
         return settings
     try:
-        tuning = msgspec.json.decode(file.read_bytes(), type=Tuning)
-    except (OSError, msgspec.DecodeError) as error:
-        command = f"deskmate index tune --collection {folder.name} --suite FILE"
-        raise IndexBroken(f"tuning {file} cannot be read: {error}", next_command=command) from error
+        tuning = _read_tuning(folder)
+    except FileNotFoundError:
+        return settings
     if tuning.fingerprint != fingerprint or len(tuning.reranker) not in {0, len(FEATURES)}:
         return settings
     weight = tuning.dense_weight if tuning.is_used else settings.dense_weight

@@ -99,7 +99,7 @@ def approve(
     everything: bool,
     reject: bool,
 ) -> None:
-    """Approve proposals by their ids; from then on they are searched and trained with."""
+    """Approve proposals by their ids; from then on queries are widened and data is made with them."""
     from indexing.glossary import edit_glossary, own_term
 
     with edit_glossary(context.home.collection(collection)) as terms:
@@ -117,6 +117,9 @@ def approve(
             own = own_term(said, meant)
             terms[own.id] = own
     click.echo(f"{len(chosen)} {'rejected' if reject else 'approved'}, {len(add)} added")
+    click.echo(
+        f"Chinese ones become words of the index with: deskmate index compact --collection {collection}"
+    )
 
 
 @glossary.command("export")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from assistant.cli.building import (
     collection_option,
@@ -12,6 +13,9 @@ from assistant.cli.building import (
     open_database,
 )
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.jobs import background_option, enqueue
+from assistant.core.records import Record
+from assistant.jobs.records import Job, Outcome
 
 
 @click.command()
@@ -66,9 +70,10 @@ def diff(context: Context, old: str, new: str, collection: str, *, as_json: bool
 @click.command()
 @click.argument("snapshot")
 @collection_option
+@background_option
 @json_option
 @pass_context
-def rollback(context: Context, snapshot: str, collection: str, *, as_json: bool) -> None:
+def rollback(context: Context, snapshot: str, collection: str, *, background: bool, as_json: bool) -> None:
     """Serve the state of an earlier SNAPSHOT again; what was removed since stays removed.
 
     Files that are as they were before the rollback are left out until they change; "index restore" or another
@@ -76,6 +81,10 @@ def rollback(context: Context, snapshot: str, collection: str, *, as_json: bool)
     """
     from indexing.versions import rollback as roll_back
 
+    if background:
+        arguments = msgspec.to_builtins(RollbackArguments(snapshot=snapshot))
+        enqueue(context, "index.rollback", collection, arguments, as_json=as_json)
+        return
     with open_builder(context, collection) as builder:
         report = roll_back(builder, snapshot)
     if as_json:
@@ -87,6 +96,22 @@ def rollback(context: Context, snapshot: str, collection: str, *, as_json: bool)
         f"the state of snapshot {report.target} is served as {report.snapshot}: "
         f"{report.document_count} documents, {report.chunk_count} chunks"
     )
+
+
+class RollbackArguments(Record, frozen=True, kw_only=True):
+    """Arguments of a job ``index.rollback``."""
+
+    snapshot: str
+
+
+def rollback_job(context: Context, job: Job) -> Outcome:
+    """Do the work of a job ``index.rollback``."""
+    from indexing.versions import rollback as roll_back
+
+    arguments = msgspec.convert(job.arguments, RollbackArguments)
+    with open_builder(context, job.collection) as builder:
+        report = roll_back(builder, arguments.snapshot)
+    return Outcome(result=msgspec.to_builtins(report))
 
 
 def _check(context: Context, collection: str) -> None:

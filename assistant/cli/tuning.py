@@ -37,8 +37,7 @@ def tune(context: Context, collection: str, suite: Path | None, *, as_json: bool
     tuning = measure(snapshot, embedder, context.settings.search, asked)
     if tuning is None:
         raise InputError(f"collection {collection!r} holds no text that questions can be made of")
-    if not tuning.is_made:  # made questions change nothing: a weight that real ones won stays
-        write_tuning(folder, tuning)
+    write_tuning(folder, tuning)
     if as_json:
         print_json(tuning)
     else:

@@ -15,6 +15,7 @@ from assistant.cli.building import (
     open_database,
 )
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.jobs import background_option, enqueue
 from assistant.cli.status import describe_metadata
 from assistant.core.records import Chunk, Metadata, Record
 from assistant.jobs.records import Job, Outcome
@@ -95,12 +96,19 @@ def show(context: Context, document: str, number: int | None, collection: str, *
 @click.argument("document")
 @click.option("--version", "number", type=click.IntRange(1), required=True, help="Its number.")
 @collection_option
+@background_option
 @json_option
 @pass_context
-def restore(context: Context, document: str, number: int, collection: str, *, as_json: bool) -> None:
+def restore(
+    context: Context, document: str, number: int, collection: str, *, background: bool, as_json: bool
+) -> None:
     """Make an older version of DOCUMENT the one that answers, until its file changes again."""
     from indexing.versions import restore as bring_back
 
+    if background:
+        arguments = msgspec.to_builtins(RestoreArguments(document=document, version=number))
+        enqueue(context, "index.restore", collection, arguments, as_json=as_json)
+        return
     with open_builder(context, collection) as builder:
         report = bring_back(builder, document, number)
     if as_json:

@@ -29,6 +29,7 @@ KINDS: dict[JobKind, str] = {
     "index.rebuild": "assistant.cli.index:rebuild_job",
     "index.compact": "assistant.cli.compaction:compact_job",
     "index.restore": "assistant.cli.versions:restore_job",
+    "index.rollback": "assistant.cli.snapshots:rollback_job",
     "glossary.mine": "assistant.cli.glossary:mine_job",
     "synth": "assistant.cli.synth:synth_job",
     "train": "assistant.cli.train:train_job",

@@ -12,6 +12,7 @@ JobKind = Literal[
     "index.rebuild",
     "index.compact",
     "index.restore",
+    "index.rollback",
     "glossary.mine",
     "synth",
     "train",

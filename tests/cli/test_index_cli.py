@@ -244,11 +244,12 @@ def test_an_unknown_filter_ends_a_batch_before_its_rows(data: Path, tmp_path: Pa
     assert deskmate(*words, "--filter", "language=en").exit_code == 0
 
 
-def test_tune_measures_and_keeps_only_what_a_suite_found(data: Path) -> None:
+def test_tune_measures_and_what_a_suite_found_stays(data: Path) -> None:
     kept = data / "collections" / "泵" / "tuning.json"
     found = answer(deskmate("index", "tune", "--collection", "泵", "--json"))
     assert {"BM25", "dense", "RRF", "weighted 0.6"} <= {row["name"] for row in found["rows"]}
-    assert not kept.exists()
+    assert json.loads(kept.read_text("utf-8")) == found
+    assert (found["is_used"], found["reranker"]) == (False, [])
     assert isinstance(error(deskmate("index", "tune", "--collection", "none")), NotFoundError)
     suite = data / "suite.jsonl"
     row = {"id": "1", "lang": "en", "question": "What is E-47?", "answers": ["A blocked fan."]}

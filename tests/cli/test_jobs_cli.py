@@ -112,6 +112,24 @@ def test_syncing_rebuilding_and_compacting_run_as_jobs_too(tmp_path: Path) -> No
     assert (both.exit_code, "either --dry-run or --background" in both.stderr) == (2, True)
 
 
+def test_earlier_states_come_back_as_jobs_too(tmp_path: Path) -> None:
+    file = tmp_path / "门封.txt"
+    for text in ("The seal is HQ-1204.\n", "门封条每天用温水擦净。\n"):
+        file.write_text(text, "utf-8")
+        answer(*HASHING, "index", "add", file)
+    jobs = [
+        answer("index", "restore", "门封.txt", "--version", "1", "--background"),
+        answer("index", "rollback", "2", "--background"),
+        answer("index", "rollback", "9", "--background"),
+    ]
+    assert [job["kind"] for job in jobs] == ["index.restore", "index.rollback", "index.rollback"]
+    deskmate("worker", "--once")
+    restored, rolled_back, unknown = (answer("jobs", "show", job["id"]) for job in jobs)
+    assert (restored["state"], restored["result"]["snapshot"]) == ("succeeded", "000003")
+    assert (rolled_back["state"], rolled_back["result"]["target"]) == ("succeeded", "000002")
+    assert (unknown["state"], "no snapshot" in unknown["error"]["message"]) == ("failed", True)
+
+
 def test_what_is_removed_while_its_job_waits_stays_away(tmp_path: Path) -> None:
     file = tmp_path / "泵.txt"
     file.write_text("密封圈每两年更换一次。\n", "utf-8")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from assistant.core.errors import InputError
+from assistant.core.home import Home
+from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
 from indexing.glossary import (
     GLOSSARY,
@@ -20,7 +22,10 @@ from indexing.glossary import (
     read_glossary,
     write_glossary,
 )
+from indexing.lexical_index import read_words
+from indexing.opening import open_snapshot
 from indexing.queries import QueryReader
+from indexing.snapshots import LEXICAL_FOLDER, open_current
 
 SLANG = Term(said="趴窝", meant="停机", language="zh", state="approved")
 SPARKY = Term(said="sparky", meant="electrician", language="en", state="approved")
@@ -63,3 +68,26 @@ def test_a_query_is_widened_before_it_is_embedded() -> None:
     (query,) = QueryReader(embedder).read(["设备趴窝了"], {}, [SLANG])
     assert query.text == "设备趴窝了 停机"
     assert (query.aim == embedder.embed_queries(["设备趴窝了 停机"])[0]).all()
+
+
+def test_approved_chinese_words_are_terms_of_the_next_whole_index(
+    make_builder: type[Builder], home: Home, tmp_path: Path
+) -> None:
+    file = tmp_path / "guide.txt"
+    file.write_text("请每年更换软水滤芯。\nA sparky replaces the cartridge.\n", "utf-8")
+    make_builder().add([file])
+    folder = home.collection("pumps")
+    assert not read_words(open_current(folder)[0] / LEXICAL_FOLDER)
+    guess = Term(said="水滤", meant="更换软水", language="zh")
+    write_glossary(
+        folder, [Term(said="滤芯", meant="软水滤芯", language="zh", state="approved"), SPARKY, guess]
+    )
+    make_builder().compact()
+    path, manifest = open_current(folder)
+    assert read_words(path / LEXICAL_FOLDER) == ["软水滤芯"]
+    assert f"{LEXICAL_FOLDER}/words.txt" in manifest.files, "verified like all of a snapshot"
+    write_glossary(folder, [SPARKY])
+    file.write_text("请每年更换软水滤芯。\n软水滤芯在柜里。\nThe electrician helps.\n", "utf-8")
+    make_builder().add([file])
+    served = open_snapshot(folder, HashingEmbedder())
+    assert served.lexical.rarity("软水滤芯") < served.lexical.rarity("absent"), "cut as the index was written"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from assistant.core.errors import IndexBroken
-from indexing.lexical_index import LexicalIndex, write_lexical
+from indexing.analysis import new_words
+from indexing.lexical_index import LexicalIndex, read_words, update_lexical, write_lexical
 
 TEXTS = [
     (11, "Replace the pump seal HQ-1204 every two years."),
@@ -90,3 +91,32 @@ def test_of_allowed_numbers_none_is_lost_and_scores_stay(tmp_path: Path, share: 
         assert {number for number, _ in found} <= few
         assert [score for _, score in found] == pytest.approx(best)
     assert index.search("absent", 10, few) == []
+
+
+@pytest.mark.parametrize(("query", "best"), [("软水滤芯", 22), ("filter cartridge 软水滤芯", 22)])
+def test_own_words_are_terms_of_texts_and_of_queries(tmp_path: Path, query: str, best: int) -> None:
+    texts = [
+        (21, "软水装置旁有滤芯，滤芯旁有软水，软水经过滤芯。"),
+        (
+            22,
+            "请每年更换一次设备里的软水滤芯，filter cartridge。更换后请冲洗五分钟，再检查是否漏水。",
+        ),
+        (23, "安装前请阅读说明。"),
+    ]
+    write_lexical(tmp_path / "plain", texts)
+    write_lexical(tmp_path / "own", texts, new_words(["软水滤芯", "更换", "Filter cartridge", "Q7 滤芯"]))
+    assert read_words(tmp_path / "own") == ["软水滤芯"], "only what is a Chinese word and no term yet"
+    plain, own = LexicalIndex(tmp_path / "plain"), LexicalIndex(tmp_path / "own")
+    gain = {
+        number: score - dict(plain.search(query, 3)).get(number, 0) for number, score in own.search(query, 3)
+    }
+    assert max(gain, key=gain.__getitem__) == best
+    assert own.search("filter cartridge", 1)[0][0] == best
+
+
+def test_what_is_added_is_cut_by_the_words_that_the_index_was_written_with(tmp_path: Path) -> None:
+    write_lexical(tmp_path / "own", [(31, "设备说明。")], ["软水滤芯"])
+    update_lexical(tmp_path / "own", [], [(32, "软水滤芯要更换。"), (33, "软水和滤芯。")])
+    index = LexicalIndex(tmp_path / "own")
+    assert index.rarity("软水滤芯") < index.rarity("absent")
+    assert index.search("软水滤芯", 2)[0][0] == 32
