@@ -24,6 +24,7 @@ from assistant.store.splits import Split
 from indexing.embedders import Embedders
 from indexing.embedding import Embedder
 from indexing.search import Searcher
+from indexing.snapshots import open_current
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Resources:
             NotFoundError: it has none.
             IndexBroken: it is damaged or its embedder is another one now.
         """
+        open_current(self.home.collection(collection))  # says that there is no index before a model is loaded
         embedder = self._embedders.of(collection)
         return Searcher.open(collection, self.home, self.settings, embedder, embedders=self._embedders)
 

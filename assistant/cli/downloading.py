@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def _copy(context: Context, document: str, number: int | None, collection: str, 
     if not source.exists():
         raise NotFoundError(
             f"the file of {document!r}, version {version.number}, is not kept ([index] originals)",
-            next_command=f"deskmate index show {document} --collection {collection}",
+            next_command=f"deskmate index show {shlex.quote(document)} --collection {collection}",
         )
     try:
         shutil.copyfile(source, file)

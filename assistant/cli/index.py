@@ -59,6 +59,8 @@ def add(
     as_json: bool,
 ) -> None:
     """Add files and folders; what is there unchanged is skipped, what changed becomes a new version."""
+    if not as_json and not any(path.exists() for path in paths):  # told before a model is loaded
+        raise InputError(f"{paths[0]} does not exist")
     if background:
         arguments = AddArguments(
             paths=tuple(str(path.absolute()) for path in paths),

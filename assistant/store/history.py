@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import delete, select, update
@@ -78,7 +79,8 @@ class History:
         raise NotFoundError(
             f"document {document!r} has no kept version{'' if number is None else f' {number}'}"
             + (f": it is {found[0].state}" if found else ""),
-            next_command=f"deskmate index versions {document} --collection {self._collection.name}",
+            next_command=f"deskmate index versions {shlex.quote(document)} "
+            f"--collection {self._collection.name}",
         )
 
     def paths(self) -> set[str]:

@@ -189,6 +189,22 @@ def test_an_empty_machine_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mo
     assert "deskmate index add PATH" in deskmate("index", "status").stdout
 
 
+def test_what_is_not_there_is_told_before_a_model_is_loaded(data: Path, tmp_path: Path) -> None:
+    absent = ("--set", "embedder.model=absent")
+    asked = CliRunner().invoke(root, [*absent, "ask", "what is e47", "--collection", "nope"])
+    assert "no index for collection 'nope'" in str(error(asked))
+    added = CliRunner().invoke(root, [*absent, "index", "add", str(tmp_path / "my manuals")])
+    assert "my manuals does not exist" in str(error(added))
+
+
+def test_a_named_command_can_be_pasted_with_a_blank_in_its_path(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "my manual.txt"
+    file.write_text("The fan is blocked.", "utf-8")
+    assert deskmate("index", "add", file, "--collection", "泵").exit_code == 0
+    refused = error(deskmate("index", "show", "my manual.txt", "--version", "3", "--collection", "泵"))
+    assert refused.next_command == "deskmate index versions 'my manual.txt' --collection 泵"
+
+
 def test_nothing_readable_ends_with_2_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "absent"):

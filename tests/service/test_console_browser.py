@@ -135,8 +135,17 @@ def test_ask_read_and_check_in_english(open_page: Callable[..., Browser], watche
     page.type("#passage", ESCAPE)
     page.wait("document.querySelector('#passage').hidden")
     assert page.run("return document.activeElement.className").startswith("mark")
-    loaded = page.run("return performance.getEntriesByType('resource').map((item) => item.name)")
+    page.click(".thumb.down")
+    page.wait("document.querySelector('.thumb.down').ariaPressed === 'true'")
+    page.type(".correcting input", "It means <b>95 °C</b>." + ENTER)
+    page.wait("!document.querySelector('.correcting')")
     origin = page.run("return location.origin")
+    kept = httpx.get(origin + "/v1/feedback").json()["data"]
+    assert [(row["rating"], row["correction"]) for row in kept] == [
+        (None, "It means <b>95 °C</b>."),
+        ("down", ""),
+    ]
+    loaded = page.run("return performance.getEntriesByType('resource').map((item) => item.name)")
     assert loaded
     assert all(name.startswith(origin) for name in loaded)
     assert page.complaints() == []
@@ -151,6 +160,10 @@ def test_the_page_follows_the_browsers_language_and_is_narrow(
     page.wait("document.querySelector('.abstention')")
     assert "文档中没有这方面的内容" in page.text(".abstention")
     assert "转交" in page.text(".abstention button")
+    page.click(".abstention button")
+    page.wait("document.querySelector('.told')")
+    noted = httpx.get(page.run("return location.origin") + "/v1/handovers").json()["data"]
+    page.wait(f"document.querySelector('.told').textContent === '已登记：{noted[0]['id']}'")
     closest = page.run("return document.querySelectorAll('.source').length")
     page.run("document.querySelector('#language').click()")
     assert "The documents do not cover this" in page.text(".abstention")

@@ -57,6 +57,11 @@ export async function read(path) {
   return (await call(path)).json();
 }
 
+export async function send(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return (await call(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
 // Yields the parsed events of a streamed answer; ends by an exception where the stream breaks off.
 export async function* ask(body, signal) {
   const reply = await call("/v1/chat/completions", {

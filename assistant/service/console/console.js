@@ -1,6 +1,7 @@
 // The page where an agent asks: one conversation, one passage beside it.
 
 import { ServiceError, ask, endSession, keepKey, read, readSession } from "./api.js";
+import { noteHandOver, ratings } from "./feedback.js";
 import { say, sayAll, switchLanguage, words } from "./strings.js";
 import { button, fileName, fillPassage, fillSources, fillText, labelled, make, place } from "./view.js";
 
@@ -133,7 +134,12 @@ class Turn {
 
   abstention() {
     const head = make("div", "abstention-words", labelled("strong", "", "abstained"), labelled("span", "", "abstainedMore"));
-    return make("div", "abstention", head, button("primary soft", "handOver", (event) => copy(event.currentTarget, this.handOver(), "handOver")));
+    return make("div", "abstention", head, button("primary soft", "handOver", (event) => this.passOn(event.currentTarget)));
+  }
+
+  async passOn(element) {
+    await copy(element, this.handOver(), "handOver");
+    if (this.facts.answer_id && !this.isPassedOn) this.isPassedOn = await noteHandOver(element, this.facts.answer_id);
   }
 
   handOver() {
@@ -146,7 +152,8 @@ class Turn {
     const parts = [labelled("span", "", ARMS[arm] ?? "armAuto")];
     if (timings.first_token) parts.push(labelled("span", "", "tookFirst", { seconds: timings.first_token.toFixed(1) }));
     if (timings.total) parts.push(labelled("span", "", "took", { seconds: timings.total.toFixed(1) }));
-    return [make("p", "made", ...parts), button("quiet", "copy", (event) => copy(event.currentTarget, this.plain(), "copy"))];
+    const answerId = this.facts?.answer_id;
+    return [make("p", "made", ...parts), ...(answerId ? [ratings(answerId)] : []), button("quiet", "copy", (event) => copy(event.currentTarget, this.plain(), "copy"))];
   }
 
   plain() {

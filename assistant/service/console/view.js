@@ -24,6 +24,13 @@ export function fileName(path) {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
+// What tells one card from the next: the page and the section itself, not the chapters around it.
+function spot(citation) {
+  const parts = citation.heading_path.slice(-1);
+  if (citation.page !== null) parts.unshift(words("page", { page: citation.page }));
+  return parts.join(" · ");
+}
+
 export function place(citation) {
   const parts = [...citation.heading_path];
   if (citation.page !== null) parts.push(words("page", { page: citation.page }));
@@ -60,12 +67,12 @@ function markButton(citation, onOpen) {
 }
 
 function sourceCard(citation, onOpen) {
-  const where = make("span", "source-where", place(citation));
+  const where = make("span", "source-where", spot(citation));
   const name = make("span", "source-name", fileName(citation.document));
   const card = make("button", "source", make("span", "source-number", String(citation.number)), make("span", "source-text", name, where));
   card.type = "button";
   card.dataset.number = citation.number;
-  card.title = citation.document;
+  card.title = [citation.document, place(citation)].filter(Boolean).join("\n");
   card.addEventListener("click", () => onOpen(citation, card));
   return card;
 }
