@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import docx
 import openpyxl
@@ -26,7 +27,7 @@ def tables(path: Path, kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize("has_header", [True, None, "likely"])
-def test_a_header_of_two_levels_names_each_column(has_header: bool | None) -> None:
+def test_a_header_of_two_levels_names_each_column(has_header: Literal[True, "likely"] | None) -> None:
     text = grid_text(make_grid(TWO_LEVELS, has_header=has_header))
     assert text.splitlines()[0] == "Model: Q5 · Size Width: 30 cm · Size Height: 40 cm · Weight: 5 kg"
 
@@ -85,14 +86,14 @@ def test_merged_cells_of_word_stand_in_each_of_their_places(tmp_path: Path) -> N
             size.cell(*place).text = ""
         size.cell(*first).merge(size.cell(*last))
     faults = document.add_table(3, 3)
-    for y, row in enumerate([("故障", "原因", "处理"), ("E01", "过热", "冷却"), ("", "堵塞", "清理")]):
-        for x, text in enumerate(row):
+    for y, cells in enumerate([("故障", "原因", "处理"), ("E01", "过热", "冷却"), ("", "堵塞", "清理")]):
+        for x, text in enumerate(cells):
             faults.cell(y, x).text = text
     faults.cell(1, 0).merge(faults.cell(2, 0))
     document.save(str(tmp_path / "merged.docx"))
-    first, second = tables(tmp_path / "merged.docx", "docx")
-    assert first.splitlines()[1] == "Model: Q7 · Size Width: 31 cm · Size Height: 41 cm · Weight: 6 kg"
-    assert second == "故障: E01 · 原因: 过热 · 处理: 冷却\n故障: E01 · 原因: 堵塞 · 处理: 清理"
+    sizes, told = tables(tmp_path / "merged.docx", "docx")
+    assert sizes.splitlines()[1] == "Model: Q7 · Size Width: 31 cm · Size Height: 41 cm · Weight: 6 kg"
+    assert told == "故障: E01 · 原因: 过热 · 处理: 冷却\n故障: E01 · 原因: 堵塞 · 处理: 清理"
 
 
 def test_word_keeps_formulas_and_raised_figures(tmp_path: Path) -> None:
