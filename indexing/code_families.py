@@ -13,6 +13,9 @@ Family = tuple[str, int]
 Families = Mapping[Family, Mapping[int, str]]
 
 _CODE = re.compile(r"([A-Z]*)(\d+)")
+_HEX = re.compile(r"(0X)([0-9A-F]{3,8})")
+# so few digits are a code only where documents explain several of their kind
+_FEW_DIGITS = 3
 _FAULTS = 3
 # Names count where several of a family stand in several chunks each; so measured on 2,984 questions of eight
 # collections, none of a product is taken for unknown that the documents answer.
@@ -46,9 +49,20 @@ class CodeEntry(Record, frozen=True, kw_only=True):
 
 
 def family_of(code: str) -> Family | None:
-    """Return letters and digit count of a plain code such as E47 or 8001, None for other shapes."""
-    match = _CODE.fullmatch(code)
+    """Return letters and digit count of a plain code such as E47, 8001 or 0X8007, None for other shapes."""
+    match = _CODE.fullmatch(code) or _HEX.fullmatch(code)
     return (match.group(1), len(match.group(2))) if match else None
+
+
+def number_of(code: str) -> int:
+    """Return the number of a code that has a family."""
+    letters, _ = family_of(code) or ("", 0)
+    return int(code[len(letters) :], 16 if letters == "0X" else 10)
+
+
+def is_few(family: Family | None) -> bool:
+    """Return whether a family's codes are plain numbers of one to three digits."""
+    return family is not None and not family[0] and family[1] <= _FEW_DIGITS
 
 
 def fault_families(entries: Mapping[str, CodeEntry]) -> Families:
@@ -57,14 +71,18 @@ def fault_families(entries: Mapping[str, CodeEntry]) -> Families:
     One part number, "ESP32" or the interfaces GPIO1 to GPIO9 make no family of fault codes.
     """
     cued: Counter[Family] = Counter()
+    explained: Counter[Family] = Counter()
     for code, entry in entries.items():
         family = family_of(code)
         if family:
             cued[family] += 2 * entry.cued >= len(entry.chunks)
+            explained[family] += bool(entry.defining)
     return {
         family: members
         for family, members in _families(entries).items()
-        if len(members) >= _FAULTS and 2 * cued[family] >= len(members)
+        if len(members) >= _FAULTS
+        and 2 * cued[family] >= len(members)
+        and (not is_few(family) or explained[family] >= _FAULTS)
     }
 
 
@@ -76,7 +94,7 @@ def name_families(entries: Mapping[str, CodeEntry], faults: Families) -> Familie
     found: dict[Family, Mapping[int, str]] = {}
     for family, members in _families(entries).items():
         letters, digits = family
-        if not letters or letters in _COUNTED or family in faults:
+        if not letters or letters == "0X" or letters in _COUNTED or family in faults:
             continue
         common = sum(
             len(entries[f"{letters}{number:0{digits}}"].chunks) >= _NAME_CHUNKS for number in members
@@ -92,5 +110,5 @@ def _families(entries: Mapping[str, CodeEntry]) -> dict[Family, dict[int, str]]:
     for code, entry in entries.items():
         family = family_of(code)
         if family:
-            families[family][int(code[len(family[0]) :])] = entry.surface
+            families[family][number_of(code)] = entry.surface
     return families

@@ -12,13 +12,28 @@ CODE = re.compile(
     r"|[A-Za-z]{1,6}(?:[-_][A-Za-z]{1,6})?[-_]?\d{1,6}[A-Za-z]{0,2}(?:[-_][A-Za-z]{0,2}\d{0,6}[A-Za-z]?)*)"
     r"(?![A-Za-z0-9]|\.\d)"
 )
+_UNITS_ZH = "年月日元个次条台件人天分秒时小万千度字页倍克吨公米毫厘转瓦伏"
 # a year, a sum or a count is no code: "2024年", "8001 元", "5000 个"
 NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.-])(?:\d{4,6}|\d{2,3}-\d{3})"
-    r"(?![A-Za-z0-9_%-]|[.,]\d| ?[年月日元个次条台件人天分秒时小万千度字页倍克吨公米毫厘转瓦伏])"
+    rf"(?![A-Za-z0-9_%-]|[.,]\d| ?[{_UNITS_ZH}])"
 )
 SPACED = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{1,5}) (\d{1,5})(?![A-Za-z0-9.])")
 NUMBER_REACH = 24
+# one to three digits are a code right behind what names them: "Error 12", "Err 03", "故障代码 701"
+CALLED = re.compile(
+    r"(?:(?<![A-Za-z])(?:(?:error|fault|alarm|warning|err|alm|trip)s?(?: ?(?:code|number|no|id)\b)?|codes?)"
+    r"[ .:#=(\[]{1,3}"
+    r"|(?:(?:故障|错误|报警|告警|警报)(?:代码|代号|编号|编码|[码号])?|代码|代号)[ .:#=(\[]{0,3})"
+    rf"(?P<number>\d{{1,3}})(?![A-Za-z0-9_%/-]|[.,:]\d| ?[{_UNITS_ZH}])",
+    re.IGNORECASE,
+)
+# a question writes them together too: "Err12", "ALM-3"
+_TOGETHER = re.compile(r"(?<![A-Za-z])(err|error|alm|alarm|fault)[-_]?(?=\d)", re.IGNORECASE)
+# "E 38 Heater", where codes are set apart from their number; "A 12 V supply" begins with a word
+ENTRY_SPACED = re.compile(
+    r"(?P<letters>[B-HJ-Z]|E[A-MO-Z]|F[A-Z]|AL) (?P<digits>\d{2,3})(?![A-Za-z0-9_%/.-])"
+)
 CUE = re.compile(
     r"\b(?:error|fault|alarm|warning|failure)s?\b|\bcodes?\b|故障|错误|报警|告警|异常|代码|代号",
     re.IGNORECASE,
@@ -56,7 +71,8 @@ _UNIT = re.compile(
     r"|document|table|user|request|connection)s|copies|entries|retries|people|yuan|percent)\b))"
 )
 # "A4" is a sheet of paper, "M8" a screw, "Q3" a quarter: so short a name must be called a code
-_SHORT = re.compile(r"[A-Za-z]\d")
+# and 0x40001000 an address
+_DOUBTFUL = re.compile(r"[A-Za-z]\d|0[xX].*")
 _CALLING = re.compile(
     rf"(?:{CUE.pattern}|{_ASKING_CUE.pattern}|\bwhat(?:'s| is)|\b(?:fix|clear|reset)"
     r"|什么是|处理|解决|消除|(?<!海)报)(?:\s*(?:is|was|number|no|id|编号|是|为|了))?[码号\s.:：#=(（\[\"'“”]*\Z",
@@ -92,10 +108,20 @@ def folded(text: str) -> str:
 
 
 def asked_codes(text: str) -> Iterator[str]:
-    """Yield the codes with letters that a question, folded, gives."""
+    """Yield the codes with letters that a question, folded, gives; "E 99" too where it is called one."""
     for match in CODE.finditer(text):
-        if not _SHORT.fullmatch(match.group()) or _is_called_code(text, match):
+        if not _DOUBTFUL.fullmatch(match.group()) or _is_called_code(text, match):
             yield match.group()
+    for match in ENTRY_SPACED.finditer(text):
+        if _is_called_code(text, match) and not _UNIT.match(text, match.end()):
+            yield match.group()
+
+
+def called_numbers(text: str) -> Iterator[re.Match[str]]:
+    """Yield the numbers of one to three digits that a text, folded, calls a code, with what calls them."""
+    for match in CALLED.finditer(text):
+        if not _UNIT.match(text, match.end()):
+            yield match
 
 
 def asked_names(text: str) -> Iterator[str]:
@@ -126,6 +152,11 @@ def asked_numbers(text: str) -> Iterator[str]:
         )
         if is_near or _is_alone(text, match) or NAMING.search(before):
             yield match.group()
+
+
+def called_in_question(text: str) -> list[str]:
+    """Return the numbers of one to three digits that a question, folded, calls codes."""
+    return [match["number"] for match in called_numbers(_TOGETHER.sub(r"\1 ", text))]
 
 
 def _is_called_code(text: str, match: re.Match[str]) -> bool:

@@ -2,8 +2,9 @@
 
 A code is letters with digits (``E-47``, ``F03``, ``HQ-1204``, ``ERR_1234``, ``ESP32-S3``) or a
 hexadecimal number (``0x1A``); a plain number of four to six digits is one where a document says so
-(``Error 8001``, ``#31-202``, or a title that begins with it). Case, separators and full-width forms do not
-matter: ``e47`` is ``E-47``.
+(``Error 8001``, ``#31-202``, or a title that begins with it), one of one to three where documents explain
+several right behind a word that calls them codes (``Error 12``, ``故障03``). Case, separators and full-width
+forms do not matter: ``e47`` is ``E-47``.
 """
 
 from __future__ import annotations
@@ -19,10 +20,20 @@ import msgspec
 
 from assistant.core.errors import IndexBroken
 from assistant.core.records import Record
-from indexing.code_families import CodeEntry, Families, Family, family_of, fault_families, name_families
+from indexing.code_families import (
+    CodeEntry,
+    Families,
+    Family,
+    family_of,
+    fault_families,
+    is_few,
+    name_families,
+    number_of,
+)
 from indexing.code_patterns import (
     CODE,
     CUE,
+    ENTRY_SPACED,
     NAMING,
     NUMBER,
     NUMBER_REACH,
@@ -30,6 +41,8 @@ from indexing.code_patterns import (
     asked_codes,
     asked_names,
     asked_numbers,
+    called_in_question,
+    called_numbers,
     folded,
 )
 
@@ -135,7 +148,7 @@ class CodeIndex:
         """
         found: dict[str, UnknownCode] = {}
         text = folded(question)
-        numbers = () if self._names_fault(question) else asked_numbers(text)
+        numbers = [] if self._names_fault(question) else [*asked_numbers(text), *called_in_question(text)]
         for surface in [*asked_codes(text), *numbers]:
             code = normalise_code(surface)
             if family_of(code) not in self._families or self._holds(code):
@@ -170,7 +183,7 @@ class CodeIndex:
 
     def _is_telling(self, code: str, entry: CodeEntry, most: int) -> bool:
         """Tell whether a code is a fault code, or a part number that is not what the manual is about."""
-        if len(entry.chunks) > most:
+        if len(entry.chunks) > most or (is_few(family_of(code)) and family_of(code) not in self._families):
             return False
         is_fault_code = family_of(code) in self._families or 2 * entry.cued >= len(entry.chunks)
         return is_fault_code or _TELLING_DIGITS.search(code) is not None
@@ -181,10 +194,10 @@ class CodeIndex:
         # "E 47" is a code only where the collection has it: "step 3" and "top 5" are none
         spaced = [(letters + digits).upper() for letters, digits in SPACED.findall(text)]
         numbers = map(normalise_code, NUMBER.findall(text))
-        return list(dict.fromkeys([*codes, *spaced, *numbers]))
+        return list(dict.fromkeys([*codes, *spaced, *numbers, *called_in_question(text)]))
 
     def _nearest(self, code: str, families: Families) -> tuple[str, ...]:
-        number = int(code[len(code.rstrip("0123456789")) :])
+        number = number_of(code)
         members = families[family_of(code) or ("", 0)]
         ranked = sorted(members, key=lambda other: (abs(other - number), other))
         surfaces = [*self._patterns_of(code), *(members[member] for member in ranked)]
@@ -253,10 +266,23 @@ def _defined_codes(titles: str, text: str) -> Iterator[str]:
     """Yield the codes that a chunk explains."""
     for line in titles.splitlines()[-1:]:
         yield from (match.group() for find in (CODE, NUMBER) if (match := find.match(folded(line))))
+        yield from (match["number"] for match in called_numbers(folded(line)) if not match.start())
     for line in folded(text).splitlines():
+        yield from _set_apart(line)
         for match in (*CODE.finditer(line), *NUMBER.finditer(line)):
             if _ENTRY_BEFORE.match(line[: match.start()]) and _ENTRY_AFTER.match(line[match.end() :]):
                 yield match.group()
+
+
+def _set_apart(line: str) -> Iterator[str]:
+    """Yield the code that a line, folded, begins with and explains, as "Err 12:" or "E 38 Heater" does."""
+    start = len(line) - len(line.lstrip(" *•|#-"))
+    spaced = ENTRY_SPACED.match(line, start)
+    if spaced:
+        yield spaced.group()
+    for match in called_numbers(line):
+        if match.start() == start and _ENTRY_AFTER.match(line[match.end() :]):
+            yield match["number"]
 
 
 def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
@@ -266,6 +292,8 @@ def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
     all_cued = bool(CUE.search(titles)) or any(cue < _CUE_HEAD for cue in cues)
     for surface, place in find_codes(text):
         yield surface, all_cued or any(abs(cue - place) <= _CUE_REACH for cue in cues)
+    yield from ((surface, all_cued) for line in whole.splitlines() for surface in _set_apart(line))
+    yield from ((match["number"], True) for match in called_numbers(whole))
     for match in NUMBER.finditer(whole):
         before = whole[max(match.start() - NUMBER_REACH, 0) : match.start()]
         if before.endswith("#") or CUE.search(before):
@@ -273,6 +301,7 @@ def _cued_codes(titles: str, text: str) -> Iterator[tuple[str, bool]]:
     for title in titles.splitlines():
         for surface, _ in find_codes(title):
             yield surface, all_cued
+        yield from ((match["number"], True) for match in called_numbers(folded(title)))
         number = NUMBER.match(folded(title))
         if number:
             yield number.group(), True
