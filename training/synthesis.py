@@ -13,7 +13,7 @@ from assistant.core.progress import Progress
 from assistant.core.prompts import answer_messages, template_hash
 from assistant.core.records import Case, Chunk, Example, Message
 from assistant.core.settings import Settings
-from assistant.core.settings_synth import SynthSettings
+from assistant.core.settings_synth import SynthSettings, TeacherSettings
 from assistant.engine.protocol import Engine, GenerationRequest
 from indexing.glossary import approved_terms
 from indexing.search import Searcher
@@ -95,6 +95,8 @@ def synthesize(
     if there is not None and there.key == key:
         return there, False
     teacher = Teacher(extras.teacher_source or engine_source, settings.teacher, folder, progress)
+    # what the base does not forget is what it says itself, whoever writes the questions
+    own = Teacher(engine_source, TeacherSettings(), folder, progress) if extras.teacher_source else teacher
     pairs_filter = PairFilter(held_out, settings.index.pii_collections.get(collection, settings.index.pii))
     engine = engine_source()
     pairs = pairs_filter.keep(_make_pairs(chunks, teacher, settings, progress))
@@ -118,7 +120,7 @@ def synthesize(
         [
             *closed_book_examples(choose_pairs(pairs, settings.synth), access),
             *(example for example in grounded if not pairs_filter.is_leak(example.messages[-2].content)),
-            *_replay(teacher, settings.synth.replay, settings.synth.seed),
+            *_replay(own, settings.synth.replay, settings.synth.seed),
         ],
         cooked,
         settings.synth,
@@ -188,14 +190,14 @@ def _make_pairs(
     yield from teacher_pairs(chosen, teacher)
 
 
-def _replay(teacher: Teacher, count: int, seed: int) -> list[Example]:
+def _replay(base: Teacher, count: int, seed: int) -> list[Example]:
     """Return general instructions against forgetting: with the answers given, else with the base's own."""
     languages: tuple[Language, ...] = ("en", "zh")
     lines = [(language, *line) for language in languages for line in read_instructions("replay", language)]
     random.Random(seed).shuffle(lines)
     chosen = lines[:count]
     requests = {line: _general_request(line) for _, line, answer in chosen if not answer}
-    texts = teacher.ask(list(requests.values()), "general instructions") if requests else []
+    texts = base.ask(list(requests.values()), "general instructions") if requests else []
     own = dict(zip(requests, texts, strict=True))
     return [
         make_example(
@@ -203,7 +205,7 @@ def _replay(teacher: Teacher, count: int, seed: int) -> list[Example]:
             language=language,
             messages=_general_request(line).messages,
             answer=answer or own[line],
-            teacher=PEOPLE if answer else teacher.name,
+            teacher=PEOPLE if answer else base.name,
         )
         for language, line, answer in chosen
         if answer or own[line]

@@ -88,6 +88,13 @@ def synth(*arguments: str) -> dict[str, object]:
     return manifest
 
 
+def test_general_instructions_are_the_bases_own_whoever_teaches(collection: Home) -> None:
+    away = ("teacher.kind=sglang", "teacher.url=http://127.0.0.1:9", "synth.teacher_questions=0")
+    good(*(part for one in away for part in ("--set", one)), "synth", "--collection", "烤箱")
+    shown = json.loads(good("dataset", "show", "--collection", "烤箱", "--rows", "999", "--json"))
+    assert {row["teacher"] for row in shown["rows"] if row["recipe"] == "replay"} == {"people", "scripted"}
+
+
 def test_recipes_filters_report_and_exports(collection: Home, tmp_path: Path) -> None:
     given = tmp_path / "given.jsonl"
     given.write_text('{"question": "T3 多重？", "answer": "T3 净重 59 kg。"}\n', "utf-8")
