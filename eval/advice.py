@@ -91,13 +91,15 @@ def advise(measured: Measured) -> Advice:
         f"knowledge barrier: without documents it gets {closed.mean:.0%} right, with them "
         f"{measured.with_documents.mean:.0%}"
     )
+    pilot = measured.pilot
+    if pilot is not None and pilot.is_clear:
+        return Advice(way="RAG + tuning" if pilot.mean > 0 else "RAG only", reasons=(barrier, _told(pilot)))
     way, reasons = _with_documents(measured)
-    return Advice(way=way, reasons=(barrier, *reasons))
+    tried = () if pilot is None else (f"{_told(pilot)}, not clear of zero: measure after full training",)
+    return Advice(way=way, reasons=(barrier, *reasons, *tried))
 
 
 def _with_documents(measured: Measured) -> tuple[Way, tuple[str, ...]]:
-    if measured.pilot is not None and measured.pilot.is_clear:
-        return _by_pilot(measured.pilot)
     spots = measured.weak_spots
     if measured.found < FINDS:
         told = f"the right passage is in the context of {measured.found:.0%} of the questions only"
@@ -109,14 +111,12 @@ def _with_documents(measured: Measured) -> tuple[Way, tuple[str, ...]]:
     weak = f"tuning can teach what it does badly with a prompt: {', '.join(spots)}"
     if not measured.has_enough_data:
         return "RAG only", (weak, *_lacking(measured))
-    unclear = ("the pilot's gain is not clear of zero: measure again after full training",)
-    return "RAG + tuning", (weak, *(unclear if measured.pilot is not None else ()))
+    return "RAG + tuning", (weak,)
 
 
-def _by_pilot(pilot: Interval) -> tuple[Way, tuple[str, ...]]:
+def _told(pilot: Interval) -> str:
     change = f"{pilot.mean:+.2f} [{pilot.low:+.2f}, {pilot.high:+.2f}]"
-    told = f"a pilot on a tenth of the data changed the score by {change}"
-    return ("RAG + tuning" if pilot.mean > 0 else "RAG only"), (told,)
+    return f"a pilot on a tenth of the data changed the score by {change}"
 
 
 def _lacking(measured: Measured) -> Iterator[str]:

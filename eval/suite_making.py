@@ -41,6 +41,8 @@ _VALUE = re.compile(
     r"|个月|小时|分钟|工作日|千瓦|公斤|千克|毫米|厘米|公里|[\u4e00-\u9fff]))?"
 )
 _LONGEST_UNIT = 4
+# characters before a value that tell where it stands
+_BEFORE = 4
 _KINDS = {"table": "factual", "sentence": "factual"}
 _NAME = re.compile(r"[\w.-]{1,80}")
 
@@ -234,14 +236,24 @@ def _evidence(pair: Pair) -> str:
 
 def _key_facts(pair: Pair) -> tuple[tuple[str, ...], ...]:
     """Return the values of the answer that the question does not give away; none where it is plain words."""
-    values = dict.fromkeys(match.group().strip() for match in _VALUE.finditer(pair.answer))
-    return tuple(_forms(value) for value in values if not holds_form(value, pair.question))
+    found = list(_VALUE.finditer(pair.answer))
+    asked = [match for match in found if _stands_for(match, pair)][:1] or found
+    values = dict.fromkeys(match.group().strip() for match in asked)
+    return tuple(_forms(value, pair.chunk) for value in values if not holds_form(value, pair.question))
 
 
-def _forms(value: str) -> tuple[str, ...]:
-    """Return the ways to write a value; a word behind the number may be no unit: then it is enough."""
+def _stands_for(value: re.Match[str], pair: Pair) -> bool:
+    """Return whether a Chinese question has 多少 where the answer has this value."""
+    before = pair.answer[: value.start()].rstrip()[-_BEFORE:]
+    return bool(before) and f"{before}多少" in pair.question
+
+
+def _forms(value: str, chunk: Chunk) -> tuple[str, ...]:
+    """Return the ways to write a value: the number alone where what is behind it is no unit or a column's."""
     number, _, unit = value.partition(" ")
-    return (value, number) if len(unit) > _LONGEST_UNIT and unit.isascii() else (value,)
+    is_no_unit = len(unit) > _LONGEST_UNIT and unit.isascii()
+    is_columns = bool(unit) and chunk.kind == "table" and not holds_form(value, chunk.text)
+    return (value, number) if is_no_unit or is_columns else (value,)
 
 
 def _unanswerable(asked: Sequence[Chunk], chunks: Sequence[Chunk], count: int, seed: int) -> list[Case]:

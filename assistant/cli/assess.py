@@ -106,14 +106,15 @@ def _assess(
     pipeline = context.resources.candidate(collection)
     word = no_words if wording_seed is None else wording(context, context.home.collection(collection), seed)
     questions = (
-        _given(context, file, chunks, count) if file else _made(chunks, count, seed, word, is_split=pilot)
+        _given(context, file, chunks, count) if file else _made(chunks, count, seed, word, is_split=False)
     )
     run = Run.start(context.home.runs, "assess", collection, context.settings, {"collection": collection})
     fingerprint = collection_fingerprint(context, collection)
     about = _about(context, collection, pipeline, questions)
     gain = None
     if pilot:
-        gain, about["pilot"] = _pilot(context, collection, pipeline, questions, run.folder, fingerprint)
+        apart = questions if file else _made(chunks, count, seed, word, is_split=True)
+        gain, about["pilot"] = _pilot(context, collection, pipeline, apart, run.folder, fingerprint)
     assessment = measure(
         pipeline,
         questions.cases,
@@ -211,7 +212,7 @@ def _pilot(
     result = run_arms(tuned, questions.cases, ("rag", "rag+ft"), folder, prints, context.progress())
     eval_settings = context.settings.eval
     gain = paired_gain(result, "rag+ft", "rag", eval_settings.seed, eval_settings.bootstrap_samples)
-    return gain, _learnt(examples, questions.documents)
+    return gain, f"{_learnt(examples, questions.documents)}; asked: {questions.origin}"
 
 
 def _learnt(examples: Sequence[Example], asked: Sequence[str]) -> str:

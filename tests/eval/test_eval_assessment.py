@@ -70,6 +70,7 @@ def measured(**changes: object) -> Measured:
         ),
         ({"read": 0.4, "pilot": interval(-0.2)}, "RAG only", "-0.20"),
         ({"read": 0.4, "pilot": interval(0.01)}, "RAG + tuning", "not clear of zero"),
+        ({"pilot": interval(0.01)}, "RAG only", "not clear of zero"),
         ({"read": None, "cited": None, "found": 0.0}, "RAG only", "0% of the questions"),
     ],
 )

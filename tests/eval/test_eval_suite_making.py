@@ -57,6 +57,25 @@ def no_words(chunks: Sequence[Chunk], count: int) -> list[Pair]:
     return []
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "question", "facts"),
+    [
+        ("T3 最多装 18 kg，T6 最多装 40 kg。", "text", "T3 最多装多少 kg", (("18 kg",),)),
+        (
+            "零件号: HC-9 · 名称: 除垢剂 · 价格（元）: 62.00\n零件号: HC-8 · 名称: 滤芯 · 价格（元）: 35.00",
+            "table",
+            "除垢剂",
+            (("62.00 元", "62.00"),),
+        ),
+    ],
+)
+def test_the_value_asked_for_counts_in_each_way_it_is_written(
+    text: str, kind: str, question: str, facts: tuple[tuple[str, ...], ...]
+) -> None:
+    proposals = propose([chunk("a.pdf", 0, text, kind, "zh")], ["a.pdf"], 40, 7, no_words)
+    assert [row.case.key_facts for row in proposals if question in row.case.question][:1] == [facts]
+
+
 def test_a_fifth_of_each_language_is_asked_about_and_untrained_documents_first(chunks: list[Chunk]) -> None:
     chosen = choose_documents(chunks, 7)
     assert sorted(name[:2] for name in chosen) == ["en", "zh"]
