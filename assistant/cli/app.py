@@ -35,6 +35,7 @@ COMMANDS = {
     "models": "assistant.cli.models:models",
     "release": "assistant.cli.release:release",
     "restore": "assistant.cli.backup:restore",
+    "retention": "assistant.cli.retention:retention",
     "search": "assistant.cli.search:search",
     "serve": "assistant.cli.serve:serve",
     "sessions": "assistant.cli.sessions:sessions",

@@ -14,6 +14,7 @@ import click
 
 from assistant.cli.context import Context, pass_context
 from assistant.cli.jobs import open_queue
+from assistant.cli.retention import HourlyRetention
 from assistant.core.errors import InputError, ResourceError
 from assistant.jobs.job_queue import JobQueue
 from assistant.jobs.progress import JobProgress
@@ -47,7 +48,7 @@ def worker(context: Context, *, once: bool) -> None:
 
     A job whose worker was killed is taken up again by the next one. Ctrl-C or SIGTERM gives the running job
     back at its next step; a second Ctrl-C ends at once. It gives way to a service on the same machine
-    ([jobs] niceness).
+    ([jobs] niceness). Between jobs it deletes answers that are too old ([retention]).
     """
     with (
         open_queue(context) as queue,
@@ -56,7 +57,9 @@ def worker(context: Context, *, once: bool) -> None:
         _giving_way(context.settings.jobs.niceness),
     ):
         _say(context, f"{name} {'works off the queue' if once else 'waits for jobs; Ctrl-C stops it'}")
+        retention = HourlyRetention(context, lambda text: _say(context, text))
         while not stop.is_set():
+            retention.turn()
             try:
                 job = queue.claim(name)
                 if job is not None:

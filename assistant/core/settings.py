@@ -21,6 +21,7 @@ from assistant.core.settings_judge import JudgeSettings
 from assistant.core.settings_limits import LimitSettings
 from assistant.core.settings_oidc import OidcSettings
 from assistant.core.settings_redis import RedisSettings
+from assistant.core.settings_retention import RetentionSettings
 from assistant.core.settings_sglang import SglangSettings
 from assistant.core.settings_syncs import SyncsSettings
 from assistant.core.settings_synth import SynthSettings, TeacherSettings
@@ -237,6 +238,7 @@ class Settings(Section, frozen=True, kw_only=True):
     service: ServiceSettings = ServiceSettings()
     limits: LimitSettings = LimitSettings()
     redis: RedisSettings = RedisSettings()
+    retention: RetentionSettings = RetentionSettings()
     oidc: OidcSettings = OidcSettings()
     tracing: TracingSettings = TracingSettings()
     webhooks: WebhookSettings = WebhookSettings()
