@@ -12,7 +12,7 @@ from assistant.core.records import Arm, Chunk
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
 from assistant.service.access import readable
-from assistant.service.wiring import Embedded
+from assistant.service.wiring import TUNED, UNTUNED, Embedded
 from assistant.store.adapters import Adapters
 from assistant.store.documents import Documents
 from assistant.store.reading import Reading
@@ -38,13 +38,12 @@ class HomePipelines:
         with self._resources.database.read() as session:
             return tuple(collection.name for collection in Documents(session).collections())
 
-    def arms(self, collection: str) -> tuple[Arm, ...]:
-        """Return the arms of a collection: those with an adapter only where one is served."""
+    def arms(self) -> dict[str, tuple[Arm, ...]]:
+        """Return each collection's arms: those with an adapter only where one is served."""
         with self._resources.database.read() as session:
-            release = Releases(session).active(collection)
-            adapter = release.content.adapter if release else Adapters(session).active(collection)
-            has_adapter = adapter is not None
-        return ("base", "rag", "ft", "rag+ft") if has_adapter else ("base", "rag")
+            names = [collection.name for collection in Documents(session).collections()]
+            adapters = Adapters(session).served() | Releases(session).adapters()
+        return {name: TUNED if adapters.get(name) is not None else UNTUNED for name in names}
 
     def open(self, collection: str) -> Pipeline:
         """Open a collection's index, the engine and the collection's adapter."""

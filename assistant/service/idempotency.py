@@ -28,7 +28,7 @@ from assistant.store.idempotency import Idempotency, Replay
 HEADER = b"idempotency-key"
 _GOOD = re.compile(rb"[\x21-\x7e]{1,128}")
 SHOWN_ONCE = "shown once"
-_KEPT_HEADERS = {b"content-type", b"location", b"etag"}
+_KEPT_HEADERS = {b"content-type", b"content-location", b"location", b"etag"}
 _REFUSED, _FAILED = 400, 500
 _MOST_KEPT = 4 << 20
 

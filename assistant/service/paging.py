@@ -12,6 +12,7 @@ from assistant.service.problems import RequestRefused
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
+AnyLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_LIMIT)]  # None: all
 Cursor = Annotated[str | None, QueryParameter(max_length=2000)]
 _MARK = b"after:"
 

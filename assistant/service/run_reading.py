@@ -1,8 +1,7 @@
 """Runs, datasets and cards on the disk, as far as they exist for a caller."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -10,24 +9,10 @@ from sqlalchemy.orm import Session
 from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.service.kept import Kept
-from assistant.service.paging import cut, decode_number, encode_cursor
 from assistant.service.queued import generation_of
 from assistant.store.adapters import Adapter, Adapters
 from assistant.store.documents import Documents
 from assistant.store.run_files import DatasetFile, RunFile, read_datasets, read_runs
-
-T = TypeVar("T")
-
-
-def page_of(rows: Sequence[T], cursor: str | None, limit: int) -> tuple[Sequence[T], str | None]:
-    """Return a page of a list that is read as a whole, and the cursor of the next one.
-
-    Raises:
-        RequestRefused: the service gave no such cursor.
-    """
-    skipped = decode_number(cursor) or 0
-    page, has_more = cut(rows[skipped : skipped + limit + 1], limit)
-    return page, encode_cursor(str(skipped + limit)) if has_more else None
 
 
 def runs_of(

@@ -81,6 +81,7 @@ class ModelList(Schema, frozen=True, kw_only=True):
     """All that can be asked."""
 
     data: tuple[Model, ...]
+    next_cursor: str | None = None
     object: Literal["list"] = "list"
 
 

@@ -133,6 +133,7 @@ class ReleaseHistory(Schema, frozen=True, kw_only=True):
     """What was done with a release, newest first."""
 
     data: tuple[ReleaseEvent, ...]
+    next_cursor: str | None
 
 
 class Difference(Schema, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ from assistant.service.problems import NotReady
 from assistant.store.splits import Split
 
 T = TypeVar("T")
+UNTUNED: tuple[Arm, ...] = ("base", "rag")
+TUNED: tuple[Arm, ...] = (*UNTUNED, "ft", "rag+ft")
 OPENING = "still opening"
 REOPEN_SECONDS = 5.0
 FOLLOW_SECONDS = 1.0
@@ -60,8 +62,8 @@ class PipelineSource(Protocol):
     def collections(self) -> tuple[str, ...]:
         """Return the names of all collections."""
 
-    def arms(self, collection: str) -> tuple[Arm, ...]:
-        """Return the arms that a collection can be asked with."""
+    def arms(self) -> dict[str, tuple[Arm, ...]]:
+        """Return all collections with the arms that each can be asked with."""
 
     def open(self, collection: str) -> Pipeline:
         """Open a collection's pipeline.
@@ -162,18 +164,8 @@ class Service:
 
     async def models(self) -> tuple[tuple[str, tuple[Arm, ...]], ...]:
         """Return every collection with its arms, the default collection first."""
-
-        def read() -> tuple[tuple[str, tuple[Arm, ...]], ...]:
-            names = sorted(
-                self._source.collections(), key=lambda name: (name != self.default_collection, name)
-            )
-            return tuple((name, self._source.arms(name)) for name in names)
-
-        return await self.run(read)
-
-    async def arms(self, collection: str) -> tuple[Arm, ...]:
-        """Return the arms that a collection can be asked with."""
-        return await self.run(lambda: self._source.arms(collection))
+        found = await self.run(self._source.arms)
+        return tuple(sorted(found.items(), key=lambda row: (row[0] != self.default_collection, row[0])))
 
     async def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:
         """Return a unit vector for each text."""

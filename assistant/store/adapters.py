@@ -69,6 +69,13 @@ class Adapters:
         )
         return _adapter(row) if row else None
 
+    def served(self) -> dict[str, str]:
+        """Return the served adapters, by collection."""
+        rows = self._session.execute(
+            select(AdapterRow.collection, AdapterRow.name).where(AdapterRow.is_active)
+        )
+        return {row.collection: row.name for row in rows}
+
     def activate(self, name: str) -> None:
         """Make an adapter the served one of its collection.
 

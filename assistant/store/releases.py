@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -79,8 +79,9 @@ class Release(Record, frozen=True, kw_only=True):
 
 
 class ReleaseEvent(Record, frozen=True, kw_only=True):
-    """Something that was done; ``proof`` says in a line what it was done on."""
+    """Something that was done, numbered; ``proof`` says in a line what it was done on."""
 
+    number: int
     release: str
     action: Action
     before: str | None
@@ -154,6 +155,14 @@ class Releases:
         """Return the served release, None where none was promoted."""
         row = self._active_row(collection)
         return _release(row) if row else None
+
+    def adapters(self) -> dict[str, str | None]:
+        """Return the adapter of every served release, by collection."""
+        adapter = ReleaseRow.content["adapter"].as_string().label("adapter")
+        rows = self._session.execute(
+            select(ReleaseRow.collection, adapter).where(ReleaseRow.state == "active")
+        )
+        return {row.collection: row.adapter for row in rows}
 
     def previous(self, collection: str) -> Release:
         """Return the release that the served one took over from.
@@ -286,8 +295,18 @@ class Releases:
         """Return what was done, newest first."""
         query = select(ReleaseEventRow).where(ReleaseEventRow.collection == collection)
         rows = self._session.scalars(query.order_by(ReleaseEventRow.number.desc()))
-        fields = ReleaseEvent.__struct_fields__
-        return [msgspec.convert({name: getattr(row, name) for name in fields}, ReleaseEvent) for row in rows]
+        return [_event(row) for row in rows]
+
+    def history(self, release: Release, before: int | None, limit: int) -> list[ReleaseEvent]:
+        """Return what was done with one release or took over from it, newest first, from below a number."""
+        query = select(ReleaseEventRow).where(
+            ReleaseEventRow.collection == release.content.collection,
+            or_(ReleaseEventRow.release == release.id, ReleaseEventRow.before == release.id),
+        )
+        if before is not None:
+            query = query.where(ReleaseEventRow.number < before)
+        rows = self._session.scalars(query.order_by(ReleaseEventRow.number.desc()).limit(limit))
+        return [_event(row) for row in rows]
 
     def _active_row(self, collection: str) -> ReleaseRow | None:
         return self._session.scalar(
@@ -313,6 +332,11 @@ class Releases:
 def _release(row: ReleaseRow) -> Release:
     fields = {name: getattr(row, name) for name in Release.__struct_fields__}
     return msgspec.convert(fields, Release)
+
+
+def _event(row: ReleaseEventRow) -> ReleaseEvent:
+    fields = {name: getattr(row, name) for name in ReleaseEvent.__struct_fields__}
+    return msgspec.convert(fields, ReleaseEvent)
 
 
 def _now() -> str:

@@ -144,7 +144,7 @@ from assistant.jobs.records import Outcome
 from assistant.jobs.running import run_job
 from assistant.store.database import Database
 
-home, log = Home(Path(sys.argv[1])), Path(sys.argv[2])
+home, log = Home(Path(sys.argv[1]), sys.argv[2]), Path(sys.argv[3])
 
 def work(job, progress):
     done = len(log.read_text().splitlines()) if log.exists() else 0
@@ -152,7 +152,7 @@ def work(job, progress):
     for number in range(done, 30):
         with log.open("a") as file:
             file.write(f"{number}\\n")
-        time.sleep(float(sys.argv[3]))
+        time.sleep(float(sys.argv[4]))
         progress.advance()
     return Outcome(result={"from": done})
 
@@ -166,7 +166,7 @@ def test_a_killed_workers_job_is_finished_by_the_next_at_once(home: Home, tmp_pa
     database = Database(home.database_url)
     queue, log = JobQueue(database, home), tmp_path / "log"
     job = queue.enqueue("index.add", "pumps", {})
-    command = [sys.executable, "-c", _WORKER, str(home.root), str(log)]
+    command = [sys.executable, "-c", _WORKER, str(home.root), home.database_url, str(log)]
     first = subprocess.Popen([*command, "0.05"])
     while not log.exists() or len(log.read_text().splitlines()) < 3:
         assert first.poll() is None

@@ -102,12 +102,13 @@ class WatchedEngine(ScriptedEngine):
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.requests: list[GenerationRequest] = []
         self.ends: list[str] = []
-        self.ended = threading.Event()
+        self.begun, self.ended = threading.Event(), threading.Event()
         self.error: Exception = RuntimeError("a secret of the inside")
         self._fails_after = fails_after
 
     def stream(self, request: GenerationRequest) -> Generator[TextDelta | StreamEnd, None, None]:
         self.requests.append(request)
+        self.begun.set()
         return self._watch(super().stream(request))
 
     def _watch(
@@ -141,8 +142,8 @@ class MemoryPipelines:
     def collections(self) -> tuple[str, ...]:
         return ("default", "plain")
 
-    def arms(self, collection: str) -> tuple[Arm, ...]:
-        return ("base", "rag", "ft", "rag+ft") if collection == "default" else ("base", "rag")
+    def arms(self) -> dict[str, tuple[Arm, ...]]:
+        return {"plain": ("base", "rag"), "default": ("base", "rag", "ft", "rag+ft")}
 
     def open(self, collection: str) -> Pipeline:
         if not self.gate.wait(10):
@@ -182,9 +183,12 @@ Maker = Callable[..., MemoryPipelines]
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test write into the home of whoever runs it."""
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Let no test write into the home of whoever runs it, nor two of them into one database."""
     monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "service-home"))
+    if request.config.getoption("--postgres"):
+        url = request.getfixturevalue("postgres").new_database()
+        monkeypatch.setenv("DESKMATE_DATABASE_URL", url)
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ with database.write() as session:
 
 def _kill(home: Home) -> tuple[int, str]:
     """Run a process that kills itself in its second transaction."""
-    environment = os.environ | {"DESKMATE_HOME": str(home.root)}
+    environment = os.environ | {"DESKMATE_HOME": str(home.root), "DESKMATE_DATABASE_URL": home.database_url}
     done = subprocess.run(
         [sys.executable, "-c", _KILLED], capture_output=True, text=True, env=environment, check=False
     )

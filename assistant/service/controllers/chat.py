@@ -32,6 +32,7 @@ T = TypeVar("T")
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
+_ERRORS = (400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503)
 _ANSWERS = ResponseSpec(
     data_container=ChatCompletion | ChatChunk,  # type: ignore[arg-type]
     description="The answer; with `stream: true` as events",
@@ -74,8 +75,9 @@ class ChatController(Controller):
         "the whole context in the first chunk and those that hold in the last one with choices, there in "
         "`deskmate.context`.",
         status_code=200,
-        responses={200: _ANSWERS, **openai_responses(400, 401, 403, 404, 413, 429, 500, 502, 503)},
+        responses={200: _ANSWERS, **openai_responses(*_ERRORS)},
         operation_class=TwoMediaTypes,
+        opt={"idempotent": True},
     )
     async def complete(
         self,
@@ -93,7 +95,7 @@ class ChatController(Controller):
         events = await desk.ask(caller, asked)
         if not data.stream:
             answer = await unless_disconnected(finish(events), request)
-            return Response(reply.whole(answer))
+            return Response(reply.whole(answer), headers={"Content-Location": f"/v1/answers/{answer.id}"})
         first = await unless_disconnected(first_event(events), request)
         include_usage = bool(data.stream_options and data.stream_options.include_usage)
         body = answer_stream(first, events, reply, include_usage=include_usage)

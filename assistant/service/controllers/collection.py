@@ -6,6 +6,7 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy.orm import Session
 
 from assistant.core.access import Caller
+from assistant.core.records import Arm
 from assistant.service.access import check_collection, readable
 from assistant.service.etags import tagged
 from assistant.service.kept import Kept
@@ -13,7 +14,7 @@ from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, page_after
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.refusals import Conflict
 from assistant.service.schemas_documents import CollectionList, CollectionRequest, CollectionShown
-from assistant.service.wiring import Service
+from assistant.service.wiring import UNTUNED, Service
 from assistant.store.documents import Documents
 
 
@@ -38,9 +39,9 @@ class CollectionsController(Controller):
         cursor: Cursor = None,
     ) -> CollectionList:
         """List those that exist for the caller."""
-        names = sorted(name for name, _ in await service.models() if caller.reads(name))
-        page, following = page_after(names, str, cursor, limit)
-        shown = [await _show(name, service, kept, caller) for name in page]
+        arms = {name: arms for name, arms in await service.models() if caller.reads(name)}
+        page, following = page_after(sorted(arms), str, cursor, limit)
+        shown = [await _show(name, arms[name], kept, caller) for name in page]
         return CollectionList(data=tuple(shown), next_cursor=following)
 
     @post(
@@ -52,7 +53,6 @@ class CollectionsController(Controller):
     async def create(
         self,
         data: JSONBody[CollectionRequest],
-        service: NamedDependency[Service],
         kept: NamedDependency[Kept],
         caller: NamedDependency[Caller],
     ) -> Response[CollectionShown]:
@@ -66,7 +66,7 @@ class CollectionsController(Controller):
             Documents(session).make_collection(name)
 
         await kept.write(make)
-        shown = await _show(name, service, kept, caller)
+        shown = await _show(name, UNTUNED, kept, caller)
         return Response(shown, status_code=201, headers={"Location": f"/v1/collections/{name}"})
 
     @get(
@@ -86,10 +86,11 @@ class CollectionsController(Controller):
     ) -> Response[CollectionShown]:
         """Show one with its ETag, which changes with what answers."""
         await service.check_collection(check_collection(caller, name))
-        return tagged(await _show(name, service, kept, caller), request)
+        arms = dict(await service.models()).get(name, UNTUNED)
+        return tagged(await _show(name, arms, kept, caller), request)
 
 
-async def _show(name: str, service: Service, kept: Kept, caller: Caller) -> CollectionShown:
+async def _show(name: str, arms: tuple[Arm, ...], kept: Kept, caller: Caller) -> CollectionShown:
     def read(session: Session) -> tuple[int, int]:
         found = Documents(session).find_collection(name)
         if found is None:
@@ -98,7 +99,6 @@ async def _show(name: str, service: Service, kept: Kept, caller: Caller) -> Coll
         return sum(readable(caller, version.metadata) for version in live), found.generation
 
     count, generation = await kept.read(read)
-    arms = await service.arms(name)
     if caller.filters:
         arms = tuple(arm for arm in arms if arm in {"base", "rag"})
     return CollectionShown(name=name, document_count=count, generation=generation, arms=arms)

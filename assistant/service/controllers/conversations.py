@@ -7,9 +7,10 @@ from sqlalchemy.orm import Session
 
 from assistant.core.access import Caller
 from assistant.service.access import check_collection
+from assistant.service.etags import tagged
 from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number
-from assistant.service.problems import problem_responses
+from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.schemas_answers import AnswerList, ConversationList, ConversationRequest
 from assistant.service.wiring import Service
 from assistant.store.answers import Answers, StoredAnswer
@@ -67,15 +68,18 @@ class ConversationsController(Controller):
         operation_id="getConversation",
         summary="Show a conversation",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
         self,
         conversation_id: FromPath[str],
+        request: AnyRequest,
         kept: NamedDependency[Kept],
         caller: NamedDependency[Caller],
-    ) -> Conversation:
-        """Show one."""
-        return await kept.read(lambda session: Conversations(session).get(conversation_id, caller.id))
+    ) -> Response[Conversation]:
+        """Show one with its ETag."""
+        found = await kept.read(lambda session: Conversations(session).get(conversation_id, caller.id))
+        return tagged(found, request)
 
     @get(
         "/{conversation_id:str}/turns",

@@ -16,10 +16,10 @@ from assistant.jobs.records import Job, JobKind
 from assistant.service.access import check_collection, check_whole
 from assistant.service.controllers.jobs import show_job
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, page_after
 from assistant.service.problems import RequestRefused, problem_responses
 from assistant.service.queued import QUEUED, generation_of, queue_job
-from assistant.service.run_reading import find_run, page_of, runs_of
+from assistant.service.run_reading import find_run, runs_of
 from assistant.service.schemas_documents import JobShown
 from assistant.service.schemas_training import EvalList, EvalRequest, RunShown
 from assistant.service.uploads import Uploads
@@ -54,7 +54,7 @@ class EvalsController(Controller):
         check_whole(caller)
         named = check_collection(caller, collection) if collection else None
         rows = await kept.run(lambda: runs_of(kept, caller, named, _KIND))
-        page, following = page_of(rows, cursor, limit)
+        page, following = page_after(rows, lambda row: row.id, cursor, limit)
         return EvalList(data=tuple(page), next_cursor=following)
 
     @post(

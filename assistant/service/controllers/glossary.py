@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from assistant.core.access import Caller
 from assistant.core.errors import InputError, NotFoundError
 from assistant.service.access import check_collection, check_whole
-from assistant.service.etags import check_match, etag
+from assistant.service.etags import check_match, etag, tagged
 from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, cut, decode_cursor, encode_cursor
 from assistant.service.problems import AnyRequest, RequestRefused, problem_responses
@@ -120,10 +120,12 @@ class GlossaryController(Controller):
         operation_id="getTerm",
         summary="Show a term",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
         self,
         term_id: FromPath[str],
+        request: AnyRequest,
         service: NamedDependency[Service],
         kept: NamedDependency[Kept],
         caller: NamedDependency[Caller],
@@ -137,8 +139,7 @@ class GlossaryController(Controller):
             terms = {term.id: term for term in read_glossary(kept.home.collection(name))}
             return TermShown.from_term(_pick(terms, term_id))
 
-        shown = await kept.run(read)
-        return Response(shown, headers={"ETag": etag(shown)})
+        return tagged(await kept.run(read), request)
 
     @patch(
         "/{term_id:str}",

@@ -6,10 +6,11 @@ from litestar.params import FromPath, JSONBody
 
 from assistant.service.access import check_key_filters
 from assistant.service.door import Door
+from assistant.service.etags import tagged
 from assistant.service.idempotency import SHOWN_ONCE
 from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number, page_after
-from assistant.service.problems import problem_responses
+from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.refusals import Conflict
 from assistant.service.schemas_keys import (
     AuditList,
@@ -74,10 +75,14 @@ class KeysController(Controller):
         operation_id="getKey",
         summary="Show a key",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
-    async def show(self, key_id: FromPath[str], kept: NamedDependency[Kept]) -> KeyShown:
-        """Show one, without its secret."""
-        return KeyShown.from_key(await kept.read(lambda session: Keys(session).get(key_id)))
+    async def show(
+        self, key_id: FromPath[str], request: AnyRequest, kept: NamedDependency[Kept]
+    ) -> Response[KeyShown]:
+        """Show one with its ETag, without its secret."""
+        found = await kept.read(lambda session: Keys(session).get(key_id))
+        return tagged(KeyShown.from_key(found), request)
 
     @post(
         "/{key_id:str}/rotate",

@@ -8,6 +8,7 @@ from litestar.types import ExceptionHandlersMap
 from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.core.records import Arm
+from assistant.service.paging import AnyLimit, Cursor, page_after
 from assistant.service.problems import OPENAI_HANDLERS, openai_responses
 from assistant.service.schemas import Model, ModelList
 from assistant.service.wiring import Service
@@ -24,14 +25,21 @@ class ModelsController(Controller):
     @get(
         operation_id="listModels",
         summary="List collections and arms",
-        description="Every collection, and its arms as `collection:arm`, the default collection first.",
-        responses=openai_responses(401, 403, 429, 500),
+        description="Every collection, and its arms as `collection:arm`, the default collection first; all "
+        "at once, as OpenAI's clients expect it, or with `limit` page by page.",
+        responses=openai_responses(400, 401, 403, 429, 500),
     )
     async def list_models(
-        self, service: NamedDependency[Service], caller: NamedDependency[Caller]
+        self,
+        service: NamedDependency[Service],
+        caller: NamedDependency[Caller],
+        limit: AnyLimit = None,
+        cursor: Cursor = None,
     ) -> ModelList:
         """List those that exist for the caller."""
-        return ModelList(data=await _models(service, caller))
+        rows = await _models(service, caller)
+        page, following = page_after(rows, lambda row: row.id, cursor, limit or len(rows))
+        return ModelList(data=tuple(page), next_cursor=following)
 
     @get(
         "/{model_id:str}",

@@ -11,11 +11,10 @@ from assistant.core.errors import NotFoundError
 from assistant.service.access import check_collection, check_whole
 from assistant.service.etags import check_match, etag, tagged
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit
+from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number, page_after
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.queued import QUEUED, accept_job
 from assistant.service.releasing import make_release, serve_before
-from assistant.service.run_reading import page_of
 from assistant.service.schemas_documents import JobShown
 from assistant.service.schemas_training import (
     Difference,
@@ -58,7 +57,7 @@ class ReleasesController(Controller):
         name = check_collection(caller, collection or service.default_collection)
         await service.check_collection(name)
         rows = await kept.read(lambda session: Releases(session).of(name))
-        page, following = page_of(rows, cursor, limit)
+        page, following = page_after(rows, lambda row: row.id, cursor, limit)
         return ReleaseList(data=tuple(map(_shown, page)), next_cursor=following)
 
     @post(
@@ -108,16 +107,22 @@ class ReleasesController(Controller):
         responses=_READ,
     )
     async def history(
-        self, release_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
+        self,
+        release_id: FromPath[str],
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
     ) -> ReleaseHistory:
         """List it, newest first."""
+        before = decode_number(cursor)
 
         def read(session: Session) -> list[ReleaseEvent]:
             found = _find(session, caller, release_id)
-            events = Releases(session).events(found.content.collection)
-            return [event for event in events if found.id in {event.release, event.before}]
+            return Releases(session).history(found, before, limit + 1)
 
-        return ReleaseHistory(data=tuple(await kept.read(read)))
+        page, following = next_number(await kept.read(read), limit)
+        return ReleaseHistory(data=tuple(page), next_cursor=following)
 
     @get(
         "/{release_id:str}/diff",

@@ -11,10 +11,18 @@ from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.service.access import check_collection, check_whole
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, cut, decode_number, encode_cursor
+from assistant.service.paging import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    cut,
+    decode_number,
+    encode_cursor,
+    page_after,
+)
 from assistant.service.problems import problem_responses
 from assistant.service.queued import QUEUED, accept_job
-from assistant.service.run_reading import adapter_card, datasets_of, find_run, page_of, runs_of
+from assistant.service.run_reading import adapter_card, datasets_of, find_run, runs_of
 from assistant.service.schemas_documents import JobShown
 from assistant.service.schemas_training import (
     AdapterCardShown,
@@ -57,7 +65,7 @@ class DatasetsController(Controller):
         check_whole(caller)
         name = check_collection(caller, collection or service.default_collection)
         rows = await kept.run(lambda: datasets_of(kept, name))
-        page, following = page_of(rows, cursor, limit)
+        page, following = page_after(rows, lambda row: row.id, cursor, limit)
         return DatasetList(data=tuple(page), next_cursor=following)
 
     @post(
@@ -143,7 +151,7 @@ class RunsController(Controller):
         check_whole(caller)
         named = check_collection(caller, collection) if collection else None
         rows = await kept.run(lambda: runs_of(kept, caller, named, kind))
-        page, following = page_of(rows, cursor, limit)
+        page, following = page_after(rows, lambda row: row.id, cursor, limit)
         return RunList(data=tuple(page), next_cursor=following)
 
     @post(
@@ -222,7 +230,7 @@ class AdaptersController(Controller):
         name = check_collection(caller, collection or service.default_collection)
         await service.check_collection(name)
         rows = await kept.read(lambda session: Adapters(session).of(name))
-        page, following = page_of(rows, cursor, limit)
+        page, following = page_after(rows, lambda row: row.name, cursor, limit)
         return AdapterList(data=tuple(map(_adapter, page)), next_cursor=following)
 
     @get("/{name:str}", operation_id="getAdapter", summary="Show an adapter with its card", responses=_READ)

@@ -9,10 +9,11 @@ from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.core.ids import random_id
 from assistant.service.access import check_collection
+from assistant.service.etags import check_match, tagged
 from assistant.service.idempotency import SHOWN_ONCE
 from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number, page_after
-from assistant.service.problems import problem_responses
+from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.refusals import Forbidden
 from assistant.service.schemas_webhooks import (
     DeliveryList,
@@ -88,12 +89,17 @@ class WebhooksController(Controller):
         operation_id="getWebhook",
         summary="Show a webhook",
         responses=problem_responses(400, 401, 403, 404, 429, 500),
+        opt={"etag": True},
     )
     async def show(
-        self, webhook_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
-    ) -> Endpoint:
-        """Show one, without its secret."""
-        return await kept.read(lambda session: _find(session, webhook_id, caller))
+        self,
+        webhook_id: FromPath[str],
+        request: AnyRequest,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
+    ) -> Response[Endpoint]:
+        """Show one with its ETag, without its secret."""
+        return tagged(await kept.read(lambda session: _find(session, webhook_id, caller)), request)
 
     @get(
         "/{webhook_id:str}/deliveries",
@@ -143,18 +149,22 @@ class WebhooksController(Controller):
         "/{webhook_id:str}/enable",
         operation_id="enableWebhook",
         summary="Tell an address again that failed too often",
-        description="What still waits for it is told as well.",
+        description="What still waits for it is told as well. With `If-Match` only as it was seen.",
         status_code=200,
-        responses=problem_responses(400, 401, 403, 404, 413, 429, 500),
+        responses=problem_responses(400, 401, 403, 404, 412, 413, 429, 500),
         opt={"audited": True},
     )
     async def enable(
-        self, webhook_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
+        self,
+        webhook_id: FromPath[str],
+        request: AnyRequest,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
     ) -> Endpoint:
         """Enable one."""
 
         def enable(session: Session) -> Endpoint:
-            _find(session, webhook_id, caller)
+            check_match(request, _find(session, webhook_id, caller))
             return Webhooks(session).enable(webhook_id)
 
         return await kept.write(enable)
@@ -163,16 +173,21 @@ class WebhooksController(Controller):
         "/{webhook_id:str}",
         operation_id="deleteWebhook",
         summary="Tell an address nothing more",
-        responses=problem_responses(400, 401, 403, 404, 429, 500),
+        description="With `If-Match` only as it was seen.",
+        responses=problem_responses(400, 401, 403, 404, 412, 429, 500),
         opt={"audited": True},
     )
     async def remove(
-        self, webhook_id: FromPath[str], kept: NamedDependency[Kept], caller: NamedDependency[Caller]
+        self,
+        webhook_id: FromPath[str],
+        request: AnyRequest,
+        kept: NamedDependency[Kept],
+        caller: NamedDependency[Caller],
     ) -> None:
         """Delete one, with what still waits for it."""
 
         def remove(session: Session) -> None:
-            _find(session, webhook_id, caller)
+            check_match(request, _find(session, webhook_id, caller))
             Webhooks(session).remove(webhook_id)
 
         await kept.write(remove)
