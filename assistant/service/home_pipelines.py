@@ -8,14 +8,14 @@ from assistant.answering.pipeline import Pipeline
 from assistant.core.access import Caller
 from assistant.core.errors import EngineUnavailable
 from assistant.core.home import Home
-from assistant.core.records import Arm, Chunk
+from assistant.core.records import Arm
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
 from assistant.service.access import readable
 from assistant.service.wiring import TUNED, UNTUNED, Embedded
 from assistant.store.adapters import Adapters
 from assistant.store.documents import Documents
-from assistant.store.reading import Reading
+from assistant.store.reading import FoundChunk, Reading
 from assistant.store.releases import Releases
 from assistant.store.splits import Split
 
@@ -85,12 +85,12 @@ class HomePipelines:
             token_count=sum(tokens),
         )
 
-    def chunk(self, chunk_id: str, caller: Caller) -> Chunk | None:
+    def chunk(self, chunk_id: str, caller: Caller) -> FoundChunk | None:
         """Return a chunk of a document that was not deleted and that the caller may read."""
         with self._resources.database.read() as session:
             found = Reading(session).chunks(chunk_id)
         may = (row for row in found if caller.reads(row.collection) and readable(caller, row.metadata))
-        return next((row.chunk for row in may), None)
+        return next(may, None)
 
     def close(self) -> None:
         """Stop the engine and close the database."""

@@ -180,12 +180,14 @@ class ChunkText(Schema, frozen=True, kw_only=True):
 
     chunk_id: str
     document: str
+    document_id: str
     version: int
     position: int
     page: int | None
     heading_path: tuple[str, ...]
     kind: ChunkKind
     text: str
+    download: Annotated[str | None, Meta(description="Where its file is, if it is kept.")]
 
 
 class Health(Schema, frozen=True, kw_only=True):

@@ -18,9 +18,10 @@ from prometheus_client import Metric
 from assistant.answering.pipeline import Pipeline
 from assistant.core.access import Caller
 from assistant.core.errors import DeskmateError, EngineBusy, NotFoundError
-from assistant.core.records import Arm, Chunk, Record
+from assistant.core.records import Arm, Record
 from assistant.core.settings import Settings
 from assistant.service.problems import NotReady
+from assistant.store.reading import FoundChunk
 from assistant.store.splits import Split
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class PipelineSource(Protocol):
     def embed(self, texts: Sequence[str], *, are_queries: bool) -> Embedded:
         """Return a unit vector for each text, as questions or as passages are embedded."""
 
-    def chunk(self, chunk_id: str, caller: Caller) -> Chunk | None:
+    def chunk(self, chunk_id: str, caller: Caller) -> FoundChunk | None:
         """Return a chunk that the caller may read, None if there is none of that id."""
 
     def close(self) -> None:
@@ -180,7 +181,7 @@ class Service:
         if collection not in self._open and collection not in await self.run(self._source.collections):
             raise _no_collection(collection)
 
-    async def chunk(self, chunk_id: str, caller: Caller) -> Chunk:
+    async def chunk(self, chunk_id: str, caller: Caller) -> FoundChunk:
         """Return a chunk.
 
         Raises:

@@ -15,10 +15,20 @@ _KEPT = ("live", "replaced")
 
 
 class FoundChunk(Record, frozen=True, kw_only=True):
-    """A chunk, the collection it is of, and what is known of its document."""
+    """A chunk, the collection it is of, and what is known of its document.
+
+    Attributes:
+        chunk: with its text.
+        collection: name.
+        document_id: row id of its document.
+        sha256: of the file that its version was read from.
+        metadata: of its version.
+    """
 
     chunk: Chunk
     collection: str
+    document_id: int
+    sha256: str
     metadata: Metadata = msgspec.field(default_factory=dict)
 
 
@@ -39,7 +49,13 @@ class Reading:
     def chunks(self, chunk_id: str) -> list[FoundChunk]:
         """Return the chunks of that content id in all collections, live ones first."""
         rows = self._session.execute(
-            select(ChunkRow.id, CollectionRow.name, VersionRow.effective)
+            select(
+                ChunkRow.id,
+                CollectionRow.name,
+                VersionRow.document_id,
+                VersionRow.sha256,
+                VersionRow.effective,
+            )
             .join(VersionRow, VersionRow.id == ChunkRow.version_id)
             .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
             .join(CollectionRow, CollectionRow.id == DocumentRow.collection_id)
@@ -50,8 +66,14 @@ class Reading:
             found.number: found.chunk for found in Chunks(self._session).numbered(row[0] for row in rows)
         }
         return [
-            FoundChunk(chunk=by_number[number], collection=name, metadata=msgspec.convert(values, Metadata))
-            for number, name, values in rows
+            FoundChunk(
+                chunk=by_number[row.id],
+                collection=row.name,
+                document_id=row.document_id,
+                sha256=row.sha256,
+                metadata=msgspec.convert(row.effective, Metadata),
+            )
+            for row in rows
         ]
 
     def document(self, number: int) -> FoundDocument | None:

@@ -28,6 +28,7 @@ from assistant.engine.scripted import ScriptedEngine
 from assistant.service.app import create_app
 from assistant.service.running import server_config
 from assistant.service.wiring import Embedded
+from assistant.store.reading import FoundChunk
 
 CHUNKS = (
     Chunk(
@@ -95,14 +96,19 @@ class MemoryPassages:
         return ()
 
 
+FILE_SHA256 = "f" * 64
+
+
 class WatchedEngine(ScriptedEngine):
-    """Notes what it is asked, and how each of its streams ended."""
+    """Notes what it is asked, and how each of its streams ended; says nothing while its gate is shut."""
 
     def __init__(self, *args: object, fails_after: int | None = None, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.requests: list[GenerationRequest] = []
         self.ends: list[str] = []
         self.begun, self.ended = threading.Event(), threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
         self.error: Exception = RuntimeError("a secret of the inside")
         self._fails_after = fails_after
 
@@ -115,6 +121,7 @@ class WatchedEngine(ScriptedEngine):
         self, events: Generator[TextDelta | StreamEnd, None, None]
     ) -> Generator[TextDelta | StreamEnd, None, None]:
         end = "closed"
+        self.gate.wait(20)
         try:
             for count, event in enumerate(events):
                 if count == self._fails_after:
@@ -170,8 +177,13 @@ class MemoryPipelines:
         vectors = tuple((0.6, 0.8 if are_queries else -0.8) for _ in texts)
         return Embedded(model="memory", vectors=vectors, token_count=sum(map(len, texts)))
 
-    def chunk(self, chunk_id: str, caller: Caller) -> Chunk | None:
-        return next((chunk for chunk in CHUNKS if chunk.id == chunk_id), None)
+    def chunk(self, chunk_id: str, caller: Caller) -> FoundChunk | None:
+        found = (chunk for chunk in CHUNKS if chunk.id == chunk_id)
+        named = (
+            FoundChunk(chunk=chunk, collection="default", document_id=1, sha256=FILE_SHA256)
+            for chunk in found
+        )
+        return next(named, None)
 
     def close(self) -> None:
         self.gate.set()

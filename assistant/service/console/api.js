@@ -62,6 +62,15 @@ export async function send(path, body) {
   return (await call(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
+// Saves a file under a name; a link alone would come without the key.
+export async function save(path, name) {
+  const address = URL.createObjectURL(await (await call(path)).blob());
+  const link = document.createElement("a");
+  Object.assign(link, { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60000);
+}
+
 // Yields the parsed events of a streamed answer; ends by an exception where the stream breaks off.
 export async function* ask(body, signal) {
   const reply = await call("/v1/chat/completions", {

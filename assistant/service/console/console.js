@@ -1,6 +1,6 @@
 // The page where an agent asks: one conversation, one passage beside it.
 
-import { ServiceError, ask, endSession, keepKey, read, readSession } from "./api.js";
+import { ServiceError, ask, endSession, keepKey, read, readSession, save } from "./api.js";
 import { noteHandOver, ratings } from "./feedback.js";
 import { say, sayAll, switchLanguage, words } from "./strings.js";
 import { button, fileName, fillPassage, fillSources, fillText, labelled, make, place } from "./view.js";
@@ -249,13 +249,22 @@ async function openPassage(chunkId, citation) {
   panel.dataset.chunk = chunkId;
   try {
     const chunk = await read(`/v1/chunks/${encodeURIComponent(chunkId)}`);
-    if (panel.dataset.chunk === chunkId) fillPassage(panel, chunk, citation, closePassage);
+    if (panel.dataset.chunk === chunkId) fillPassage(panel, chunk, citation, closePassage, (element) => saveFile(element, chunk));
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
     const close = button("quiet", "close", closePassage);
     panel.replaceChildren(make("div", "passage-head", labelled("h2", "", "passage"), close), labelled("p", "", errorKey(error.status)), make("code", "", error.detail));
   }
   panel.focus({ preventScroll: true });
+}
+
+async function saveFile(element, chunk) {
+  try {
+    await save(chunk.download, fileName(chunk.document));
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+    say(element, errorKey(error.status));
+  }
 }
 
 function openCitation(citation, element) {

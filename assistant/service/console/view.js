@@ -90,7 +90,7 @@ export function fillSources(element, all, used, onOpen) {
   element.replaceChildren(title, make("div", "source-list", ...cards));
 }
 
-export function fillPassage(element, chunk, citation, onClose) {
+export function fillPassage(element, chunk, citation, onClose, onSave) {
   const heading = labelled("h2", "", citation ? "quoteOf" : "passage");
   heading.id = "passage-title";
   const close = button("quiet", "close", onClose);
@@ -100,6 +100,10 @@ export function fillPassage(element, chunk, citation, onClose) {
   if (chunk.heading_path.length) fact("whereOf", chunk.heading_path.join(" › "));
   if (chunk.page !== null) fact("pageOf", String(chunk.page));
   fact("versionOf", String(chunk.version));
+  if (chunk.download) {
+    const file = button("link", "download", (event) => onSave(event.currentTarget));
+    facts.append(labelled("dt", "", "fileOf"), make("dd", "", file));
+  }
   const head = make("div", "passage-head", heading, close);
   element.replaceChildren(head, facts, quoted(chunk.text, citation));
   element.querySelector(".quote")?.scrollIntoView({ block: "nearest" });

@@ -9,9 +9,12 @@ from assistant.core.access import Caller
 from assistant.core.errors import NotFoundError
 from assistant.core.records import Filters
 from assistant.service.access import check_collection, narrow
+from assistant.service.kept import Kept
 from assistant.service.problems import problem_responses
 from assistant.service.schemas import ChunkText, FoundPassage, SearchReply, SearchRequest
 from assistant.service.wiring import Service
+from assistant.store.originals import Originals
+from assistant.store.reading import FoundChunk
 
 
 class SearchController(Controller):
@@ -57,20 +60,31 @@ class SearchController(Controller):
         self,
         chunk_id: FromPath[str],
         service: NamedDependency[Service],
+        kept: NamedDependency[Kept],
         caller: NamedDependency[Caller],
     ) -> ChunkText:
         """Read one chunk."""
         found = await service.chunk(chunk_id, caller)
+        chunk = found.chunk
         return ChunkText(
-            chunk_id=found.id,
-            document=found.document,
-            version=found.version,
-            position=found.position,
-            page=found.page,
-            heading_path=found.heading_path,
-            kind=found.kind,
-            text=found.text,
+            chunk_id=chunk.id,
+            document=chunk.document,
+            document_id=f"doc-{found.document_id}",
+            version=chunk.version,
+            position=chunk.position,
+            page=chunk.page,
+            heading_path=chunk.heading_path,
+            kind=chunk.kind,
+            text=chunk.text,
+            download=await kept.run(lambda: _download(kept, found)),
         )
+
+
+def _download(kept: Kept, found: FoundChunk) -> str | None:
+    """Return where the file of a chunk's version is downloaded, None where it is not kept."""
+    if not Originals(kept.home.collection(found.collection)).path(found.sha256).exists():
+        return None
+    return f"/v1/documents/doc-{found.document_id}/download?version={found.chunk.version}"
 
 
 def _find(
