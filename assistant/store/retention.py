@@ -37,7 +37,7 @@ from assistant.store.service_tables import (
 _PER_TRANSACTION = 500
 _TURNS = "retention_turns"
 
-Ids = Sequence[str] | Select[tuple[str]]
+Ids = Sequence[str] | Select[str]
 
 
 class Expired(Record, frozen=True, kw_only=True):
