@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from litestar.testing import AsyncTestClient
 
+from assistant.core.errors import DeskmateError
 from assistant.core.settings import Settings
 from assistant.service.api_examples import EXAMPLES
 from assistant.service.app import create_app
@@ -43,6 +45,18 @@ async def test_every_operation_is_documented_with_its_errors(client: AsyncTestCl
         )
         for item in errors.values():
             assert item["content"][kind]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+
+
+def test_every_problem_that_the_service_has_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", text, re.MULTILINE))
+    kinds = [DeskmateError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    elsewhere = ("assistant.client", "assistant.cli", "assistant.core.signing", "tests")
+    ours = {kind.slug: str(kind.status) for kind in kinds if not kind.__module__.startswith(elsewhere)}
+    assert len(ours) > 20
+    assert {slug: status for slug, status in ours.items() if told.get(slug) != status} == {}
 
 
 async def test_headers_and_bodies_are_shown(client: AsyncTestClient[Any]) -> None:
