@@ -66,6 +66,7 @@ bench: setup ## Speed as a ratio: the local engine and training beside plain tra
 GGUF :=
 bench-serve: setup ## Deskmate beside raw SGLang, its prefix cache, and SGLang killed under load
 	$(BIN)/deskmate models prepare --profile test
+	$(BIN)/python -m eval.paced_bench
 	$(BIN)/python -m eval.serving_bench
 	$(BIN)/python -m eval.prefix_bench
 	$(BIN)/python -m eval.chaos_bench

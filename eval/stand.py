@@ -212,8 +212,8 @@ class Stand:
             self.run("engine", "stop")
 
     @contextlib.contextmanager
-    def service(self, collection: str) -> Iterator[None]:
-        """Run the service.
+    def service(self, collection: str) -> Iterator[int]:
+        """Run the service; give its process' id.
 
         Raises:
             EngineUnavailable: it is not ready in time.
@@ -224,7 +224,7 @@ class Stand:
             process = subprocess.Popen(command, env=self.variables, stdout=said, stderr=said)  # noqa: S603
         try:
             self._await_ready(process, log)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait(_END_SECONDS)

@@ -2,7 +2,8 @@
 
 PyTorch reorders a bfloat16 matrix at every call. Measured on two cores of an EPYC with avx512_bf16, half
 a billion weights: reordered ahead, a token costs 28 % less processor time in a stream and a batch 24 %.
-The arithmetic is the same, only the order of additions differs.
+The arithmetic is the same, only the order of additions differs. The output head is the largest of them: half
+its time is saved, a fifth of a token's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def pack_linear_layers(model: Any) -> int:
     """Reorder the linear layers of a model on the processor; the model can then only be run.
 
-    The output head stays as it is: it usually shares its matrix with the embeddings.
+    An output head that shares its matrix with the embeddings is held twice from then on: rows cannot be
+    looked up in the processor's layout. For 150 000 entries of 896 values that is 272 MB.
 
     Returns:
         How many layers were packed; 0 where this processor or this type of weights gains nothing.
@@ -27,13 +29,14 @@ def pack_linear_layers(model: Any) -> int:
 
     if not _can_pack(model):
         return 0
-    head = model.get_output_embeddings()
-    layers = [layer for layer in model.modules() if type(layer) is torch.nn.Linear and layer is not head]
+    embeddings = model.get_input_embeddings()
+    layers = [layer for layer in model.modules() if type(layer) is torch.nn.Linear]
     with torch.no_grad():
         for layer in layers:
             layer.forward = _packed_forward(layer)  # type: ignore[method-assign, assignment]
-            # PEFT asks the weight for its type and device only; its memory is held once, packed
-            layer.weight = torch.nn.Parameter(layer.weight.new_empty(0), requires_grad=False)
+            if layer.weight is not embeddings.weight:
+                # PEFT asks the weight for its type and device only; its memory is held once, packed
+                layer.weight = torch.nn.Parameter(layer.weight.new_empty(0), requires_grad=False)
     return len(layers)
 
 

@@ -37,7 +37,8 @@ def choose(
         requests: one per row.
         generators: one per row, None is greedy.
     """
-    tokens: list[int] = scores.argmax(-1).tolist()
+    # not argmax, which takes four times as long for bfloat16
+    tokens: list[int] = scores.max(-1).indices.tolist()
     for row, (request, generator) in enumerate(zip(requests, generators, strict=True)):
         if generator is not None:
             tokens[row] = _sample(scores[row], request, generator)

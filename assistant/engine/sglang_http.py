@@ -30,7 +30,7 @@ class SglangHttp:
     Args:
         url: of the server.
         keys: what it asks for.
-        engine: batch and patience.
+        engine: patience.
         settings: of the client.
         on_trouble: called when a connection failed: the server may be another process from then on.
     """
@@ -52,7 +52,8 @@ class SglangHttp:
             headers=_bearer(keys.user),
             # reading: the wait for the next token, the first one included
             timeout=httpx.Timeout(engine.timeout_seconds, connect=settings.connect_seconds),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=engine.batch_size),
+            # what bounds the requests bounds these too; one that nobody uses is closed after seconds
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             trust_env=False,  # the engine stands inside the house: no proxy of the environment
         )
 

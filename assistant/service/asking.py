@@ -1,7 +1,6 @@
 """One question of one caller: what it may read, the answer's events, and the answer stored."""
 
-import functools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import msgspec
 
@@ -78,27 +77,36 @@ class Desk:
         if asked.options.tools and "tools" not in pipeline.engine.offers:
             reason = "the engine offers no tools; SGLang does with [sglang] tool_call_parser"
             raise NotOffered(reason, "tools")
-        work = functools.partial(pipeline.stream, question, arm, asked.options)
+        made_with: list[Lineage] = []
+
+        def work() -> Iterator[AnswerEvent]:
+            # here, where it may block: the snapshot may have to be opened for it
+            made_with.append(describe(pipeline, self._service.settings))
+            return pipeline.stream(question, arm, asked.options)
+
         events = iterate_off_loop(work, self._service.answering, join_texts)
-        # the snapshot may have to be opened for it
-        lineage = await self._kept.run(lambda: describe(pipeline, self._service.settings))
-        return self._stored(events, caller, asked, lineage)
+        return self._stored(events, caller, asked, made_with)
 
     async def answer(self, caller: Caller, asked: Ask) -> Answer:
         """Return a whole answer; errors as in ``ask``, and those of the engine."""
         return await finish(await self.ask(caller, asked))
 
     async def _stored(
-        self, events: AsyncGenerator[AnswerEvent, None], caller: Caller, asked: Ask, lineage: Lineage
+        self,
+        events: AsyncGenerator[AnswerEvent, None],
+        caller: Caller,
+        asked: Ask,
+        made_with: Sequence[Lineage],
     ) -> AsyncGenerator[AnswerEvent, None]:
         with self._service.admitted():
             try:
                 async for event in events:
                     if isinstance(event, AnswerDone):
-                        await self._store(event.answer, caller, asked, lineage)
+                        await self._store(event.answer, caller, asked, made_with[0])
                     yield event
             except DeskmateError as error:
-                self._metrics.count_failure(_of_arm(lineage, asked.arm), error)
+                for lineage in made_with:
+                    self._metrics.count_failure(_of_arm(lineage, asked.arm), error)
                 raise
             finally:
                 await events.aclose()

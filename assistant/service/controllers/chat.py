@@ -104,7 +104,9 @@ class ChatController(Controller):
 
 async def _read(data: ChatRequest, service: Service, kept: Kept, caller: Caller) -> Ask:
     named = read_model(data.model, service.default_collection)
-    collection, release = await kept.read(lambda session: _served(session, named, caller))
+    collection, release = named.collection or "", None
+    if named.release is not None:  # else there are no rows to read, behind those that write answers
+        collection, release = await kept.read(lambda session: _served(session, named, caller))
     return Ask(
         collection=collection,
         release=release,
@@ -115,16 +117,14 @@ async def _read(data: ChatRequest, service: Service, kept: Kept, caller: Caller)
 
 
 def _served(session: Session, named: ModelNamed, caller: Caller) -> tuple[str, str | None]:
-    """Return the collection and the release that are asked; no release is the served one.
+    """Return the collection and the release that a release's name asks for; None is the served one.
 
     Raises:
         NotFoundError: there is no such release for the caller; one that nothing proved is for owners only.
     """
-    if named.release is None:
-        return named.collection or "", None
-    releases = Releases(session)
-    missing = NotFoundError(f"no release {named.release[:64]!r}")
-    found = releases.get(named.release)
+    wanted = named.release or ""
+    missing = NotFoundError(f"no release {wanted[:64]!r}")
+    found = Releases(session).get(wanted)
     if found is None or named.collection not in {None, found.content.collection}:
         raise missing
     is_proven = found.state in {"active", "superseded"}
