@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -18,6 +19,7 @@ from training.pairs import Pair
 from training.recipes.codes import CODE
 from training.tables import read_rows
 
+NO_TWINS: Mapping[str, str] = MappingProxyType({})
 _ACROSS = "documents of two splits"
 _NO_READER = "nobody may read all its documents"
 
@@ -28,10 +30,12 @@ def finish_examples(
     synth: SynthSettings,
     pairs_filter: PairFilter,
     access: AccessLists = EVERYBODY,
+    twins: Mapping[str, str] = NO_TWINS,
 ) -> list[Example]:
     """Return all rows, each once, with splits and access lists.
 
-    Rows across two splits, and from documents that nobody may all read, are left out and counted.
+    A document is in the split of the one that ``twins`` names for it. Rows across two splits, and from
+    documents that nobody may all read, are left out and counted.
     """
     made = []
     for pair in cooked:
@@ -47,7 +51,8 @@ def finish_examples(
     finished = []
     for row in rows.values():
         splits = {
-            split_of((name,), synth.valid_share, synth.test_share, synth.seed) for name in row.documents
+            split_of((twins.get(name, name),), synth.valid_share, synth.test_share, synth.seed)
+            for name in row.documents
         }
         if len(splits) > 1:
             pairs_filter.rejected[_ACROSS] += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
-_YES, _NO = frozenset({"yes", "是", "✓", "✔"}), frozenset({"no", "否", "✗", "✘"})
+_YES, _NO = frozenset({"yes", "是", "✓", "✔", "√"}), frozenset({"no", "否", "✗", "✘", "×"})
 _ASKING = re.compile(r"(?:what|how|when|where|which|who|why)\b|.*(?:什么|怎么|如何|怎样|哪)", re.IGNORECASE)
 _OPEN = re.compile(r".*\b(?:to|for|with|by|at|in|of|on|from)", re.IGNORECASE)
 _TASK = re.compile(
@@ -23,6 +23,16 @@ _FIGURES = {
     "delivery": ("delivery", "delivery time", "lead time", "供货", "供货天数", "交货期", "货期", "到货"),
 }
 _UNIT = re.compile(r"(?P<header>.*\S)\s*[(（](?P<unit>[^()（）]{1,8})[)）]")
+_REAL_UNIT = re.compile(
+    r"(?:[%‰€$£¥]|°[CF]?|℃|(?!(?i:max|typ|nom|avg|std|ac|dc|each|note|opt|ref|no|id|std|all|new|old)\b)"
+    r"[A-Za-zµμΩ]{1,4}[²³23]?)(?:[/·.*-][A-Za-zµμΩ]{1,4}[²³23]?)*"
+    r"|(?:day|hour|minute|second|week|month|year|piece|page|byte|metre|meter|watt|volt)s?"
+    r"|个?月|元|万元|天|日|小时|分钟?|秒|年|周|个|件|台|人|次|套|千克|公斤|克|吨|毫米|厘米|米|升|毫升|千?瓦|伏|安"
+    r"|字符|字节|页|转|摄氏度|工作日"
+)
+_DURATION = re.compile(r"time|duration|period|interval|delay|时间|时长|周期|间隔", re.IGNORECASE)
+# cells that say that there is nothing
+EMPTY = frozenset({"", "–", "-", "—", "--", "n/a", "N/A", "/", "空", "无", "none", "None"})
 _NUMBER = re.compile(r"[-−+±]?\d+(?:[.,]\d+)*")
 _STATED_WORDS = 3
 
@@ -57,11 +67,17 @@ def _model_form(key: str) -> str:
 
 
 def with_unit(header: str, value: str) -> tuple[str, str]:
-    """Return a cell with its unit behind the number: ("Price (EUR)", "5.60") is ("Price", "5.60 EUR")."""
+    """Return a cell with its unit behind the number: ("Price (EUR)", "5.60") is ("Price", "5.60 EUR").
+
+    What else stands in brackets is left there: "Load (max)", "Size (1)", and "Height (min)", since only a
+    time is in minutes.
+    """
     found = _UNIT.fullmatch(header)
-    if found and _NUMBER.fullmatch(value):
-        return found["header"], f"{value} {found['unit']}"
-    return header, value
+    if not found or not _NUMBER.fullmatch(value) or not _REAL_UNIT.fullmatch(found["unit"]):
+        return header, value
+    if found["unit"].lower() == "min" and not _DURATION.search(found["header"]):
+        return header, value
+    return found["header"], f"{value} {found['unit']}"
 
 
 def within_sentence(words: str) -> str:

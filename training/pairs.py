@@ -16,7 +16,7 @@ from typing import NamedTuple
 from assistant.core.errors import InputError
 from assistant.core.language import Language
 from assistant.core.records import Chunk, Message, Passage, Record
-from training.cells import at_beginning, cell_form, with_unit, within_sentence
+from training.cells import EMPTY, at_beginning, cell_form, with_unit, within_sentence
 
 _CELL_BORDER = " · "
 _CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
@@ -134,7 +134,8 @@ def _cell_pairs(
     kind = _code_kind(cell.key, header) or cell_form(cell.key, header, value)
     fitting = [pattern for pattern in patterns if pattern.kind == kind]
     called, full = cell.names(chunk.language)
-    for place, pattern in enumerate(rng.sample(fitting, min(wordings, len(fitting)))):
+    chosen = rng.sample(fitting, min(wordings, len(fitting)))
+    for place, pattern in enumerate(chosen if cell.value not in EMPTY else ()):
         name = called[place % len(called)]
         filled = {
             "key": cell.key,
@@ -162,9 +163,11 @@ def _whole_row(
     """Yield one pair that tells all that a row says of a code."""
     pattern = rng.choice(patterns)
     joint = "；" if chunk.language == "zh" else "; "
-    value = joint.join(f"{within_sentence(header)}: {value.rstrip('。.')}" for header, value in cells)
+    value = joint.join(
+        f"{within_sentence(header)}: {value.rstrip('。.')}" for header, value in cells if value not in EMPTY
+    )
     filled = {"key": key, "value": value}
-    if len(value) <= MAX_VALUE_CHARACTERS:
+    if value and len(value) <= MAX_VALUE_CHARACTERS:
         question, answer = _fill(pattern.question, filled), _fill(pattern.answer, filled)
         yield Pair(question=question, answer=answer, chunk=chunk, recipe="table")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from assistant.core.sentences import numbers, terms
 from indexing.minhash import candidates, sign
 from indexing.shingles import jaccard, shingles
+from training.checks import PEOPLE, Verdict
 from training.pairs import Pair
 
 if TYPE_CHECKING:
@@ -54,6 +55,25 @@ def alike_by_embedding(pairs: Sequence[Pair], embedder: Embedder) -> dict[int, t
                 if value >= ALIKE and _frame(pairs[left]) == _frame(pairs[right]):
                     found[right] = (left, value)
                     break
+    return found
+
+
+def contradictions(pairs: Sequence[Pair]) -> dict[int, Verdict]:
+    """Return the places of questions that other chunks answer with other numbers, each with such an answer.
+
+    "What is the CPU of the server?" stands in the tables of two sizes: known by heart, neither is right.
+    """
+    asked: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        if pair.chunks and pair.teacher not in PEOPLE:
+            asked.setdefault(exact_key(pair), []).append(place)
+    found: dict[int, Verdict] = {}
+    for places in asked.values():
+        said = {place: numbers(pairs[place].answer) - numbers(pairs[place].question) for place in places}
+        for place in places:
+            others = (other for other in places if said[place] and said[other] and said[other] != said[place])
+            if (other := next(others, None)) is not None:
+                found[place] = Verdict("same question, other answer", pairs[other].answer)
     return found
 
 

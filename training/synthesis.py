@@ -27,9 +27,11 @@ from training.pairs import Pair, rule_pairs
 from training.quantities import quantity_pairs
 from training.recipes.conversations import PEOPLE
 from training.recipes.recipe import load_recipe
+from training.repetition import contradictions
 from training.sources import GivenPair
 from training.teacher import choose_sentences, teacher_pairs
 from training.teaching import Teacher
+from training.twins import stand_ins
 from training.wording import read_instructions
 
 RECIPES_VERSION = "6"
@@ -100,6 +102,7 @@ def synthesize(
     pairs_filter = PairFilter(held_out, settings.index.pii_collections.get(collection, settings.index.pii))
     engine = engine_source()
     pairs = pairs_filter.keep(_make_pairs(chunks, teacher, settings, progress))
+    pairs = pairs_filter.drop(pairs, contradictions(pairs))
     kitchen = Kitchen(
         chunks=chunks,
         searcher=searcher,
@@ -126,6 +129,7 @@ def synthesize(
         settings.synth,
         pairs_filter,
         access,
+        stand_ins(chunks),
     )
     progress.finish()
     manifest = write_dataset(

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from assistant.core.records import Chunk, Record
+from indexing.parsing.tables import could_name_columns
+from training.cells import EMPTY
 from training.pairs import table_rows
 
 _GRID_BORDER = " | "
 _MODEL = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
-# cells that say that there is nothing
-_EMPTY = frozenset({"", "–", "-", "—", "n/a", "N/A", "/", "空"})
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ def read_rows(chunk: Chunk) -> list[Row]:
         return []
     rows = []
     for (header, key), *cells in table_rows(chunk.text):
-        filled = tuple(cell for cell in cells if cell[1] not in _EMPTY)
+        filled = tuple(cell for cell in cells if cell[1] not in EMPTY)
         if filled:
             rows.append(Row(chunk=chunk, key=key, key_header=header, cells=filled))
     return rows + list(_grid_rows(chunk))
@@ -54,18 +54,27 @@ def model_columns(row: Row) -> tuple[tuple[str, str], ...]:
 
 
 def _grid_rows(chunk: Chunk) -> Iterator[Row]:
-    headers: list[str] = []
-    for line in chunk.text.splitlines():
-        cells = [cell.strip() for cell in line.split(_GRID_BORDER)]
-        if len(cells) < 2:  # noqa: PLR2004 - a line of one cell is no row, and ends a grid
-            headers = []
-        elif not headers:
-            headers = cells
-        elif len(cells) == len(headers):
+    for grid in _grids(chunk.text):
+        if not could_name_columns(grid):
+            continue
+        headers, *rows = grid
+        for cells in rows:
             filled = tuple(
                 (header, value)
                 for header, value in zip(headers[1:], cells[1:], strict=True)
-                if value not in _EMPTY
+                if value not in EMPTY
             )
-            if filled and cells[0] not in _EMPTY:
+            if filled and cells[0] not in EMPTY:
                 yield Row(chunk=chunk, key=cells[0], key_header=headers[0], cells=filled)
+
+
+def _grids(text: str) -> Iterator[list[list[str]]]:
+    """Yield runs of rows as long as the first; a line of one cell is no row, and ends a grid."""
+    grid: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        cells = [cell.strip() for cell in line.split(_GRID_BORDER)]
+        if len(cells) > 1 and (not grid or len(cells) == len(grid[0])):
+            grid.append(cells)
+        elif len(cells) == 1 and grid:
+            yield grid
+            grid = []

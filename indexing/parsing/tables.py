@@ -34,6 +34,7 @@ _USUAL_NAMES = {
 _SENTENCE_END = re.compile(r"[.。！!？?；;]\Z")
 # "OFF OFF OFF" is a row of values, "Mechanical" across the table a title
 _TITLE_WIDTH = 6
+_BORDER = " · "
 _DIGITS = re.compile(r"\d+")
 
 
@@ -158,10 +159,11 @@ def row_text(row: Sequence[str], header: Sequence[str] | None) -> str:
     """Return one row as a line."""
     if len(row) > 2 and is_spanned(row):  # noqa: PLR2004 - a title inside the table
         return row[0]
+    row = [cell.replace(_BORDER, _BORDER.strip()) for cell in row]  # "5 N · m" is one cell
     if header is None:
         return " | ".join(cell for cell in row if cell)
     pairs = zip(header, row, strict=False)
-    return " · ".join(f"{name.rstrip(':：')}: {cell}" if name else cell for name, cell in pairs if cell)
+    return _BORDER.join(f"{name.rstrip(':：')}: {cell}" if name else cell for name, cell in pairs if cell)
 
 
 def grid_html(grid: Grid) -> str:

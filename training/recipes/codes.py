@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import msgspec
 
 from assistant.core.prompts import render
 from assistant.core.records import Message
+from indexing.codes import codes_of, normalise_code
 from training.pairs import Pair
 from training.recipes.materials import Materials, fill, make_pair
 from training.recipes.recipe import Recipe
@@ -87,9 +88,9 @@ def unknown_codes(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
     """Yield codes that no document holds: the answer says so, names the nearest ones and hands over."""
     rng = materials.rng(recipe)
     rows = code_rows(materials)
-    text = "\n".join(chunk.text for chunk in materials.chunks)
+    held = frozenset(code for chunk in materials.chunks for code in codes_of(chunk.text))
     for row in rows:
-        made_up = _made_up(row.key, text, rng)
+        made_up = _made_up(row.key, held, rng)
         if not made_up:
             continue
         language = row.chunk.language
@@ -102,13 +103,13 @@ def unknown_codes(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
         yield msgspec.structs.replace(pair, is_covered=False)
 
 
-def _made_up(code: str, text: str, rng: random.Random) -> str:
+def _made_up(code: str, held: Set[str], rng: random.Random) -> str:
     """Return a code of the same form that stands nowhere; empty where none was found."""
     digits = re.search(r"\d+", code)
     width = len(digits.group()) if digits else 0
     for _ in range(20 * bool(digits)):
         candidate = re.sub(r"\d+", str(rng.randrange(1, 10**width)).zfill(width), code, count=1)
-        if candidate not in text:
+        if normalise_code(candidate) not in held:
             return candidate
     return ""
 

@@ -15,6 +15,8 @@ from training.tables import Row, model_columns
 
 _LIST_ITEM = re.compile(r"^\s*[-•·*]\s+(.+)$", re.MULTILINE)
 _NUMBER = re.compile(r"[-−+±]?\d[\d,]*(?:\.\d+)?")
+# "M8" and "A4" are names, and "1,5" is not 15
+_MEASURED = re.compile(r"\s*[-−+±]?\d+(?:,\d{3})*(?:\.\d+)?(?![\d,])")
 _LEAST_ITEMS = 2
 _LEAST_KEY = 3
 _MODELS_COMPARED = 2
@@ -70,6 +72,8 @@ def comparisons(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
 
 def _larger(one: str, other: str) -> bool | None:
     """Return whether the first of two quantities of the same unit is larger, None where that is not clear."""
+    if not all(_MEASURED.match(text) for text in (one, other)):
+        return None
     numbers = [_NUMBER.findall(text) for text in (one, other)]
     units = [_NUMBER.sub("", text).strip() for text in (one, other)]
     if units[0] != units[1] or not units[0] or any(len(found) != 1 for found in numbers):
