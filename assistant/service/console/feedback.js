@@ -12,7 +12,7 @@ const THUMBS = {
 // The two thumbs below an answer; a bad rating asks what would be right.
 export function ratings(answerId) {
   const element = make("div", "ratings");
-  const thumbs = Object.keys(THUMBS).map((rating) => thumb(rating, () => rate(element, thumbs, answerId, rating)));
+  const thumbs = ["up", "down"].map((rating) => thumb(rating, () => rate(element, thumbs, answerId, rating)));
   element.append(...thumbs);
   return element;
 }
