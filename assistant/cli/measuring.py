@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,6 +199,20 @@ def run_name(collection: str, path: Path) -> str:
     return f"{collection}-{_NOT_FILE_NAME.sub('-', path.stem)}"
 
 
+def _beside_snapshot(folder: Path) -> Iterator[str]:
+    """Yield what shapes a collection's passages and is no part of its snapshot, as far as it is there."""
+    from indexing.glossary import approved_terms
+    from indexing.snapshots import TUNING_FILE
+    from indexing.tombstones import read_removed
+
+    if removed := read_removed(folder).tolist():
+        yield f"removed {removed}"
+    if terms := approved_terms(folder):
+        yield f"terms {terms}"
+    if (folder / TUNING_FILE).exists():
+        yield f"tuning {(folder / TUNING_FILE).read_text('utf-8')}"
+
+
 def collection_fingerprint(context: Context, collection: str, *, is_calibrated: bool = True) -> Fingerprint:
     """Return what shapes a collection's answers now, with its calibration or without."""
     from assistant.answering.calibrations import calibrated_settings
@@ -211,16 +225,16 @@ def collection_fingerprint(context: Context, collection: str, *, is_calibrated: 
     if settings.engine.kind == "local":
         folder = resolve_model(settings.engine.base_model, "generator", home, settings.models)
         model = model_fingerprint(folder, home)
-    name = current_name(home.collection(collection))
-    manifest = home.collection(collection) / "snapshots" / name / MANIFEST if name else None
+    own = home.collection(collection)
+    name = current_name(own)
+    manifest = own / "snapshots" / name / MANIFEST if name else None
     adapter = context.resources.candidate_adapter(collection)
     if is_calibrated:
-        folder = home.collection(collection)
-        settings = calibrated_settings(folder, settings, adapter.name if adapter else None)
+        settings = calibrated_settings(own, settings, adapter.name if adapter else None)
     return fingerprint_of(
         settings,
         model=model,
-        index=content_id(manifest.read_text("utf-8")) if manifest else "",
+        index=content_id(manifest.read_text("utf-8"), *_beside_snapshot(own)) if manifest else "",
         adapter=content_id(adapter.name, adapter.folder, adapter.dataset_hash, adapter.created)
         if adapter
         else "",

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -21,6 +22,9 @@ from assistant.store.documents import Documents, NewVersion
 from eval.summary import Report
 from indexing.build import Builder
 from indexing.embedding import HashingEmbedder
+from indexing.glossary import own_term, write_glossary
+from indexing.tombstones import write_removed
+from indexing.tuning import Tuning, write_tuning
 
 TEXTS = {
     "docs/pump.md": ("Tighten the flange bolts of the Q7 to 48 Nm.", "The pump weighs 12 kg without oil."),
@@ -151,6 +155,32 @@ def test_a_second_run_asks_nothing_and_a_new_adapter_only_its_arms(home: Home, s
     add_adapter(home, created="2026-02-02T00:00:00")
     run("--suite", suite)
     assert answer_count(home) == 12
+
+
+@pytest.mark.parametrize("change", ["term", "中文词", "removed", "tuned"])
+def test_what_changes_the_search_without_a_new_snapshot_asks_again(
+    home: Home, suite: Path, change: str
+) -> None:
+    folder = home.collection("pumps")
+    assert run("--suite", suite, "--arms", "rag").exit_code == 0
+    assert answer_count(home) == 2
+    if change == "removed":
+        write_removed(folder, np.array([1]))
+    elif change == "tuned":
+        row = Tuning(
+            fingerprint="f",
+            question_count=1,
+            rows=(),
+            dense_weight=0.4,
+            gain=(0, 0, 0),
+            is_made=False,
+            is_used=True,
+        )
+        write_tuning(folder, row)
+    else:
+        write_glossary(folder, [own_term(change, "flange bolts")])
+    assert run("--suite", suite, "--arms", "rag").exit_code == 0
+    assert answer_count(home) == 4
 
 
 def test_json_has_the_numbers_and_where_the_report_lies(home: Home, suite: Path) -> None:
