@@ -121,6 +121,15 @@ class Documents:
         )
         return [to_version(row, path) for row, path in rows]
 
+    def live_count(self, collection_id: int) -> int:
+        """Return how many documents answer."""
+        rows = (
+            select(func.count(VersionRow.id))
+            .join(DocumentRow, DocumentRow.id == VersionRow.document_id)
+            .where(DocumentRow.collection_id == collection_id, VersionRow.state == "live")
+        )
+        return self._session.scalar(rows) or 0
+
     def newest_versions(self, collection_id: int) -> list[Version]:
         """Return the kept version of the highest number of every document, live or not, by path."""
         newest = (

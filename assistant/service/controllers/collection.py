@@ -92,10 +92,13 @@ class CollectionsController(Controller):
 
 async def _show(name: str, arms: tuple[Arm, ...], kept: Kept, caller: Caller) -> CollectionShown:
     def read(session: Session) -> tuple[int, int]:
-        found = Documents(session).find_collection(name)
+        documents = Documents(session)
+        found = documents.find_collection(name)
         if found is None:
             return 0, 0
-        live = Documents(session).live_versions(found.id)
+        if not caller.filters:
+            return documents.live_count(found.id), found.generation
+        live = documents.live_versions(found.id)
         return sum(readable(caller, version.metadata) for version in live), found.generation
 
     count, generation = await kept.read(read)
