@@ -81,6 +81,7 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
     """
     stack: list[Element] = []
     body: list[Element] = []
+    is_empty = True
     for place, element in enumerate(elements):
         if element.kind != "title":
             body.append(element)
@@ -91,7 +92,7 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
         )
         if body and not (is_listed and above == stack):
             yield _path(stack, top), body
-            body = []
+            body, is_empty = [], False
         if is_listed:
             stack = above
             body.append(msgspec.structs.replace(element, kind="list_item", depth=0, starts_passage=False))
@@ -99,8 +100,8 @@ def _sections(elements: Sequence[Element], top: str) -> Iterator[tuple[tuple[str
             stack = [*above, element]
     if body:
         yield _path(stack, top), body
-    elif len(elements) == 1:
-        yield (), [elements[0]]
+    elif is_empty:  # all that the document says, it says in its titles
+        yield (), list(elements)
 
 
 def _is_bare(elements: Sequence[Element], place: int) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from assistant.core.language import Language, detect_language, han_count
+from assistant.core.language import Language, han_count, question_language
 from assistant.core.records import Chunk, Passage
 from indexing.analysis import analyze
 from indexing.corpus import indexed_text
@@ -104,7 +104,7 @@ def measure_evidence(
         distance = (nearest.dense - background.mean) / background.spread
         likeness = min(max((distance - _FOREIGN) / (_SAME - _FOREIGN), 0.0), 1.0)
         # what is asked in another language shares no terms with what answers it
-        weight = 1.0 if is_missing(detect_language(query), backgrounds) else _LIKENESS_WEIGHT
+        weight = 1.0 if is_missing(question_language(query), backgrounds) else _LIKENESS_WEIGHT
         value = weight * likeness + (1 - weight) * coverage
     is_coded = any(passage.is_code_match for passage in passages)
     return round(max(value, _CODE_EVIDENCE) if is_coded else value, 4)

@@ -15,7 +15,7 @@ from importlib import resources
 
 import numpy as np
 
-from assistant.core.language import Language, detect_language
+from assistant.core.language import Language, question_language
 from assistant.core.records import Record
 from indexing.embedding import Embedder, Vectors
 from indexing.glossary import Term, expand
@@ -68,7 +68,7 @@ class QueryReader:
         return [self._query(text, vector, backgrounds) for text, vector in zip(texts, vectors, strict=True)]
 
     def _query(self, text: str, vector: Vectors, backgrounds: Mapping[str, Background]) -> Query:
-        language = detect_language(text)
+        language = question_language(text)
         if not is_missing(language, backgrounds):
             return Query(text=text, aim=vector)
         way = self._centres[_OTHER[language]] - self._centres[language]

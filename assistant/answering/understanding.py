@@ -8,7 +8,7 @@ from typing import Literal
 
 from assistant.answering.events import Question
 from assistant.answering.guarding import guard_question
-from assistant.core.language import Language, detect_language, han_count
+from assistant.core.language import Language, han_count, question_language
 from assistant.core.records import Message, Record, Withheld
 from assistant.core.sentences import terms
 from indexing.search import query_in_context
@@ -87,6 +87,6 @@ def answer_language(text: str, history: Sequence[Message] = ()) -> Language:
     """
     without_codes = re.sub(r"\w*\d[\w-]*", " ", text)
     if han_count(text) or _WORDS.search(without_codes):
-        return detect_language(text)
+        return question_language(text)
     said = [turn.content for turn in history if turn.role == "user"]
-    return detect_language(said[-1]) if said else detect_language(text)
+    return question_language(said[-1]) if said else question_language(text)

@@ -53,6 +53,11 @@ def test_a_question_is_searched_for_behind_the_turn_before() -> None:
         ("E-47?", (), "en"),
         ("And the flow?", ("流量多大？",), "en"),
         ("Q7 的流量多大？", ("What flow?",), "zh"),
+        ("ESP32-C3 支持 Bluetooth Mesh", (), "zh"),
+        ("Wi-Fi OTA 失败", (), "zh"),
+        ("How do I set the 海沃恩 T6 Pro oven", (), "en"),
+        ("Restart the 海沃恩 T6", (), "en"),
+        ("the 海沃恩 T6 oven 怎么 reset for my lab?", (), "en"),
     ],
 )
 def test_the_answer_is_in_the_questions_language(text: str, before: tuple[str, ...], language: str) -> None:

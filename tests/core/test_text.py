@@ -45,3 +45,9 @@ def test_a_wrong_number_is_hardly_supported() -> None:
     assert support("Tighten the motor flange bolts of the Q7 to 84 Nm.", passage) < 0.8
     assert support("", passage) == 0.0
     assert numbers("1,850 rpm at 62 %") == {"1850", "62"}
+
+
+def test_a_temperature_below_zero_is_a_number_and_a_code_is_none() -> None:
+    assert numbers("-20 °C") == numbers("−20 °C") == numbers("－20 ℃") == {"20"}
+    assert numbers("E-47 and HQ-1204") == set()
+    assert support("At -20 °C the pump stops.", "At −20 °C the pump stops.") == 1.0

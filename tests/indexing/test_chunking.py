@@ -89,6 +89,16 @@ def test_a_title_that_tells_something_is_text_where_nothing_stands_below(
     assert [found.text for found in chunk(title("A"), text("Wait."), title(told))][-1] == f"- {told}"
 
 
+@pytest.mark.parametrize(
+    "titles", [("Opening hours", "Monday to Friday"), ("营业时间", "周一至周五"), ("A", "B", "C")]
+)
+def test_a_document_of_titles_only_is_kept(
+    chunk: Callable[..., list[Chunk]], titles: tuple[str, ...]
+) -> None:
+    found = chunk(*(title(words, depth) for depth, words in enumerate(titles)))
+    assert "\n".join(row.text for row in found).replace("\n\n", "\n") == "\n".join(titles)
+
+
 @pytest.mark.parametrize("sentence", [SENTENCE, HAN_SENTENCE])
 def test_each_part_of_a_long_row_begins_with_its_first_cell(
     chunk: Callable[..., list[Chunk]], sentence: str
