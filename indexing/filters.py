@@ -19,7 +19,6 @@ from indexing.opening import OpenSnapshot
 _RANGE = ".."
 _TOLD_APART = set(get_args(Language))
 _MOST_KEPT = 32
-_STATUS = "deskmate index status"
 _Key = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -87,7 +86,10 @@ def allowed_numbers(
         if (
             key not in known and key not in granted
         ):  # the others' names are not told: who asks may see a part of the documents only
-            raise InputError(f"unknown filter {key!r}: no document here has it", next_command=_STATUS)
+            raise InputError(
+                f"unknown filter {key!r}: no document here has it",
+                next_command=f"deskmate index status --collection {snapshot.manifest.collection}",
+            )
     passing = [name for name, entry in snapshot.contents.items() if _passes(entry.metadata, wanted)]
     return frozenset(number for name in passing for number in _numbers(snapshot, name, wanted))
 

@@ -25,6 +25,7 @@ _LONGEST_PATTERN = 200
 # a repeated group is what makes a search through a text take for ever
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
 _FENCE = re.compile(r"^```(?:json)?\s*\n(.*?)\n?```$", re.DOTALL)
+_MARK = re.compile(r"\[\d{1,2}\]")
 _REASON_CHARACTERS = 300
 _LONGEST_LABEL = 40
 _SENTENCE = re.compile(r"\w[.。！？!?](?:\s|$)|\[\d|[。！？]")
@@ -105,7 +106,9 @@ def write_formed(
     second = _collect(engine, msgspec.structs.replace(request, messages=(*request.messages, *again)))
     text, reason = read_formed(second.text, schema)
     if reason:
-        raise FormatNotKept(f"the engine wrote no JSON that fits the schema: {reason}")
+        told = f"the engine wrote no JSON that fits the schema: {reason}"
+        free = "" if "json_schema" in engine.offers else "; this engine cannot be held to one, SGLang can"
+        raise FormatNotKept(told + free)
     usage = Usage(
         prompt_tokens=first.usage.prompt_tokens + second.usage.prompt_tokens,
         completion_tokens=first.usage.completion_tokens + second.usage.completion_tokens,
@@ -122,6 +125,8 @@ def read_formed(text: str, schema: Mapping[str, object]) -> tuple[str, str]:
     check = kind(schema, registry=Registry())  # without one, a $ref would be fetched
     reason = "it is no JSON"
     for candidate in _candidates(text.strip()):
+        if candidate != text.strip() and _MARK.fullmatch(candidate):  # a citation is no list
+            continue
         try:
             value = json.loads(candidate, parse_constant=_refuse_constant)
             error = jsonschema.exceptions.best_match(check.iter_errors(value))

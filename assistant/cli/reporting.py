@@ -52,15 +52,24 @@ def _describe_duplicates(report: FilesReport) -> str:
 def _describe_personal_data(report: FilesReport) -> str:
     if not report.personal_data:
         return ""
-    told = _counts(report.personal_data)
-    return f"personal data in {len(report.personal_data)} documents: {told}; see: deskmate index status"
+    told, documents = _counts(report.personal_data), _documents(report.personal_data)
+    return f"personal data in {documents}: {told}; see: {_status(report)}"
 
 
 def _describe_orders(report: FilesReport) -> str:
     if not report.orders:
         return ""
-    told, documents = _counts(report.orders), len(report.orders)
-    return f"orders to a language model in {documents} documents: {told}; no answer follows them"
+    told, documents = _counts(report.orders), _documents(report.orders)
+    told += "; no answer follows them"
+    return f"orders to a language model in {documents}: {told}; see: {_status(report)}"
+
+
+def _status(report: FilesReport) -> str:
+    return f"deskmate index status --collection {report.collection}"
+
+
+def _documents(found: Mapping[str, object]) -> str:
+    return "1 document" if len(found) == 1 else f"{len(found)} documents"
 
 
 def _counts(found: Mapping[str, Mapping[str, int]]) -> str:

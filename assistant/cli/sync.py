@@ -107,7 +107,7 @@ def _show(context: Context, report: SyncReport) -> None:
         click.echo(f"renamed   {pair.old} → {pair.new}")
     click.echo(describe_counts(report, _COUNTED))
     if report.is_dry_run:
-        click.echo("dry run: nothing was changed")
+        click.echo("dry run: nothing was changed; what is new is read, or refused, when it is added")
         return
     click.echo(
         f"collection {report.collection!r}: {report.document_count} documents, "

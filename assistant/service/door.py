@@ -22,6 +22,7 @@ from assistant.store.sessions import Sessions, session_digest
 REMEMBERED_SECONDS = 1.0
 _MOST_REMEMBERED = 1024
 _ASK = "an API key is needed: Authorization: Bearer KEY"
+_NOT_THIS = "the API key is unknown, expired or revoked"
 
 
 class Door:
@@ -71,7 +72,7 @@ class Door:
         if found is None:
             found = await self._look_up(digest)
         if found is None:
-            raise NotAuthorizedException(_ASK, headers=self._invitation)
+            raise NotAuthorizedException(_NOT_THIS if digest else _ASK, headers=self._invitation)
         return found
 
     async def person(self, token: str) -> Caller:

@@ -86,11 +86,12 @@ def to_openai_error(error: Exception) -> tuple[int, OpenAIError]:
     message = problem.detail
     if problem.errors and not isinstance(error, DeskmateError):
         message = "; ".join(f"{item.field}: {item.message}" for item in problem.errors)
-    if problem.next_command:
-        message = f"{message}; run: {problem.next_command}"
     kind, code = _openai_kind(error, problem.status)
     if isinstance(error, NotFoundError):
-        param = "model"
+        # who asks for a model elsewhere runs no command here, and often only left a name as it was
+        param, message = "model", f"{message}; GET /v1/models lists what can be asked"
+    elif problem.next_command:
+        message = f"{message}; run: {problem.next_command}"
     body = OpenAIErrorBody(message=message, type=kind, param=param, code=code)
     return problem.status, OpenAIError(error=body)
 
@@ -191,6 +192,8 @@ def _plain_detail(error: HTTPException) -> str:
         return "the request body is larger than [service] max_body_mebibytes allows"
     if error.status_code == http.HTTPStatus.BAD_REQUEST:
         return "the request cannot be used as it is" if error.extra else f"{UNREADABLE}: {error.detail}"
+    if error.status_code == http.HTTPStatus.NOT_FOUND:
+        return "there is no such route; /docs shows those there are"
     return error.detail or http.HTTPStatus(error.status_code).phrase
 
 

@@ -54,7 +54,7 @@ def test_the_life_of_a_collection(files: Path) -> None:
     told = deskmate(files, "index", "sync", files, "--dry-run", "--meta", "plant=Graz")
     assert told.exit_code == 0
     assert "added     zh/泵.txt" in told.stdout
-    assert told.stdout.endswith("dry run: nothing was changed\n")
+    assert "\ndry run: nothing was changed; " in told.stdout
     assert (
         answer(deskmate(files, "index", "sync", files, "--meta", "plant=Graz", "--json"))["document_count"]
         == 2
@@ -86,7 +86,7 @@ def test_the_life_of_a_collection(files: Path) -> None:
     assert "replaced  pump.md" in changed
     assert "renamed   zh/泵.txt → zh/水泵.txt" in changed
     assert "0 added, 1 replaced, 0 removed, 1 renamed, 0 unchanged, 0 refused" in changed
-    assert "personal data in 1 documents: phone 1; see: deskmate index status" in changed
+    assert "personal data in 1 document: phone 1; see: deskmate index status --collection" in changed
     listed = answer(deskmate(files, "index", "versions", "pump.md", "--json"))["versions"]
     assert [(row["version"], row["is_live"]) for row in listed] == [(1, False), (2, True)]
     old = answer(deskmate(files, "index", "show", "pump.md", "--version", "1", "--json"))

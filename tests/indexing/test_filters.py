@@ -116,7 +116,8 @@ def test_passages_carry_the_metadata_of_their_document(searcher: Searcher) -> No
 
 
 def test_an_unknown_key_is_refused_without_telling_the_known_ones(searcher: Searcher) -> None:
-    with pytest.raises(InputError, match="unknown filter 'colour': no document here has it"):
+    known = "unknown filter 'colour': no document here has it; run: deskmate index status --collection "
+    with pytest.raises(InputError, match=known):
         searcher.search("seal", filters={"colour": "red"})
     for bad in ({"product": ""}, {"product": []}, {"date": ".."}, {"date": "soon..2026"}):
         with pytest.raises(InputError, match="no value"):

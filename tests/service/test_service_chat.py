@@ -361,12 +361,12 @@ async def test_what_cannot_be_asked(
     assert error["message"]
 
 
-async def test_an_unknown_collection_is_told_with_the_next_command(
+async def test_an_unknown_collection_is_told_with_where_the_known_ones_stand(
     client: AsyncTestClient[Any], ask: Callable[..., dict[str, object]]
 ) -> None:
     reply = await client.post(URL, json=ask(EN, model="$(reboot)"))
     message = reply.json()["error"]["message"]
-    assert message.endswith("run: deskmate index add PATH --collection '$(reboot)'")
+    assert message == "no collection '$(reboot)'; GET /v1/models lists what can be asked"
 
 
 async def test_models_are_collections_and_arms(client: AsyncTestClient[Any]) -> None:
