@@ -31,8 +31,9 @@ _ASKING = frozenset(
     re.findall(
         r"\S+",
         "about after again all also any anyone anything because been before being best better both "
-        "but come comes coming could did does doing done during each else every find get gets getting give given had "
-        "has having her here him his into just know let like make many may mean means might more most "
+        "but come comes coming could did does doing done during each else every find get gets getting "
+        "give given had has having her here him his into just know let like make many may mean means "
+        "might more most "
         "much must need needs new not now off one only other out over please possible same say see "
         "she should show since some something still such take tell than thank thanks them then these "
         "they thing things think those through too try trying under until use used using very want "

@@ -14,7 +14,7 @@ def passage(text: str) -> Passage:
 @pytest.mark.parametrize(
     ("question", "text", "missing"),
     [
-        ("Does the pump somehow have Bluetooth?", "The pump starts at once.", ("Bluetooth",)),
+        ("Does the pump somehow come with Bluetooth?", "The pump starts at once.", ("Bluetooth",)),
         ("How far should the impeller really be?", "The impeller has a gap of 6 mm.", ()),
         ("T6 到底有没有燃气版的？", "T6 的额定功率是 11.8 kW。", ("燃气",)),
         ("风机叶轮离导流板应当多远？", "叶轮与导流板之间应留 6 mm 间隙，风机在后部。", ()),
