@@ -23,6 +23,7 @@ _MOST_STROKES = 1500
 _LEAST_FILLED = 0.35
 _NEARLY_ALL = 0.75
 _MOST_CELL_CHARACTERS = 900
+_REPEATED_CHARACTERS = 400
 _CAPTION = re.compile(r"(?:table|tab\.|表格?)\s*[\dA-Z]+(?:[.\-–][\dA-Z]+)*\s*[:：.]?", re.I)
 _CAPTION_GAP = 30.0
 _LETTER_GAP = 0.3
@@ -121,9 +122,7 @@ def _make_table(page: Page, cells: list[Box], *, is_spaced: bool) -> PageTable |
     filled = [text for text in texts if text]
     if len(filled) < _LEAST_FILLED * len(cells) or max(map(len, texts)) > _MOST_CELL_CHARACTERS:
         return None
-    rows = [[""] * len(lefts) for _ in tops]
-    for cell, text in zip(cells, texts, strict=True):
-        rows[_nearest(tops, -cell[3])][_nearest(lefts, cell[0])] = text
+    rows = _rows(list(zip(cells, texts, strict=True)), lefts, tops)
     box = (
         min(cell[0] for cell in cells), min(cell[1] for cell in cells),
         max(cell[2] for cell in cells), max(cell[3] for cell in cells),
@@ -133,6 +132,22 @@ def _make_table(page: Page, cells: list[Box], *, is_spaced: bool) -> PageTable |
     if max((len(row) for row in grid.rows), default=0) < 2:  # noqa: PLR2004
         return None
     return PageTable(grid=grid, box=box, columns=tuple(lefts), line_places=places | caption_places)
+
+
+def _rows(cells: list[tuple[Box, str]], lefts: list[float], tops: list[float]) -> list[list[str]]:
+    """Return the texts in rows and columns, that of a merged cell in all of its places.
+
+    A longer text names no rows or columns and stands in the first place only.
+    """
+    rows = [[""] * len(lefts) for _ in tops]
+    for (x0, bottom, x1, top), text in cells:
+        left, high = _nearest(lefts, x0), _nearest(tops, -top)
+        right = sum(x < x1 - _TOLERANCE for x in lefts) if len(text) <= _REPEATED_CHARACTERS else 0
+        low = sum(y < -bottom - _TOLERANCE for y in tops) if len(text) <= _REPEATED_CHARACTERS else 0
+        for row in rows[high : max(high + 1, low)]:
+            for x in range(left, max(left + 1, right)):
+                row[x] = row[x] or text
+    return rows
 
 
 def _distinct(values: list[float]) -> list[float]:

@@ -215,3 +215,28 @@ def test_a_table_without_outer_borders_that_runs_over_the_foots_rule_keeps_its_f
     ]
     assert table.text.splitlines()[0] == "Code: E-11 · Meaning: fault number 11"
     assert len(table.text.splitlines()) == 10
+
+
+def test_merged_cells_stand_in_all_of_their_places(tmp_path: Path) -> None:
+    draw = Manual(tmp_path / "merged.pdf")
+    draw.line("The faults with their causes and remedies stand in this table.")
+    top, canvas = draw.y - 20, draw.canvas
+    canvas.setFont("Helvetica", 9)
+    cells = [
+        (0, 0, 1, 2, "Code"), (1, 0, 2, 1, "Help"), (1, 1, 1, 1, "Cause"), (2, 1, 1, 1, "Remedy"),
+        (0, 2, 1, 2, "E-47"), (1, 2, 1, 1, "Sensor broken"), (2, 2, 1, 1, "Replace it"),
+        (1, 3, 1, 1, "Cable cut"), (2, 3, 1, 1, "Solder it"),
+        (0, 4, 3, 1, "Doors and locks"),
+        (0, 5, 1, 1, "E-48"), (1, 5, 1, 1, "Door open"), (2, 5, 1, 1, "Close it"),
+    ]  # fmt: skip
+    for x, y, width, height, text in cells:
+        canvas.rect(72 + 130 * x, top - 18 * (y + height), 130 * width, 18 * height)
+        canvas.drawString(76 + 130 * x, top - 18 * y - 13, text)
+    draw.save()
+    (table,) = (e for e in parse_file(tmp_path / "merged.pdf", "pdf", SETTINGS).elements if e.kind == "table")
+    assert table.text.splitlines() == [
+        "Code: E-47 · Help Cause: Sensor broken · Help Remedy: Replace it",
+        "Code: E-47 · Help Cause: Cable cut · Help Remedy: Solder it",
+        "Doors and locks",
+        "Code: E-48 · Help Cause: Door open · Help Remedy: Close it",
+    ]
