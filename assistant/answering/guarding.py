@@ -21,6 +21,7 @@ from assistant.core.sentences import split_sentences
 Policy = Literal["withhold", "mark", "keep"]
 
 _LEFT_OUT = "[…]"
+_LONGEST_TURN = 20_000  # characters; what no budget of tokens keeps needs no reading
 _ASKS = re.compile(
     r"[?？]|\b(?:what|which|how|when|where|why|who|whose|can|does|do|is|are|may|should|will)\b|[吗呢么]|什么|怎么|如何|多少|哪|几|为何|是否|能不能",
     re.IGNORECASE,
@@ -90,7 +91,7 @@ def guard_question(text: str, policy: Policy) -> GuardedQuestion:
 
 
 def guard_history(history: tuple[Message, ...], policy: Policy) -> tuple[Message, ...]:
-    """Return earlier turns in which the person orders nothing and nobody forges a turn."""
+    """Return earlier turns, cut to what can be kept, in which nobody gives orders or forges a turn."""
     if policy == "keep":
         return history
     return tuple(
@@ -118,7 +119,8 @@ def _runs(text: str, length: int) -> set[tuple[str, ...]]:
 
 
 def _turn_text(turn: Message, policy: Policy) -> str:
-    return guard_question(turn.content, policy).text if turn.role == "user" else neutral(turn.content)
+    said = turn.content[:_LONGEST_TURN]
+    return guard_question(said, policy).text if turn.role == "user" else neutral(said)
 
 
 def _guard_heading(title: str) -> str:

@@ -19,8 +19,9 @@ _HTML = re.compile(
     r"|th|thead|title|tr|u|ul|video)\b(?:\s[^<>]*)?/?>",
     re.IGNORECASE | re.DOTALL,
 )
-_PICTURE = re.compile(r"!\[([^\]\n]*)\]\s*(?:\([^)\n]*\)|\[[^\]\n]*\])")
-_LINK = re.compile(r"\[([^\]\n]+)\]\(\s*<?([^)\s>]*)>?[^)\n]*\)")
+# nothing is given back (`++`, `*+`): one link begun after the other would be tried in every way otherwise
+_PICTURE = re.compile(r"!\[([^\]\n]*+)\]\s*+(?:\([^)\n]*+\)|\[[^\]\n]*+\])")
+_LINK = re.compile(r"\[([^\]\n]++)\]\(\s*+<?+([^)\s>]*+)>?+[^)\n]*+\)")
 _LINK_DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.MULTILINE)
 ADDRESS = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\b(?:javascript|vbscript|mailto):(?=\S)|\b(?:data|file):(?=[a-z]*/)|\bwww\.)[!-~]+"

@@ -85,7 +85,7 @@ def answer_language(text: str, history: Sequence[Message] = ()) -> Language:
 
     "E-47?" in a Chinese conversation is answered in Chinese.
     """
-    without_codes = re.sub(r"\w*\d[\w-]*", " ", text)
+    without_codes = re.sub(r"(?<!\w)\w*\d[\w-]*", " ", text)
     if han_count(text) or _WORDS.search(without_codes):
         return question_language(text)
     said = [turn.content for turn in history if turn.role == "user"]

@@ -22,7 +22,8 @@ _BASE32 = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{32,}=*")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}[ :]?){16,}")
 _BITS = re.compile(r"(?:[01]{8}[ ,]?){12,}")
 _ESCAPED = re.compile(r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}){8,}")
-_PERCENT = re.compile(r"(?:[\w.-]*%[0-9A-Fa-f]{2}){3,}[\w.-]*")
+# from the beginning of a word only: tried from each of its letters, a long one takes for ever
+_PERCENT = re.compile(r"(?<![\w.-])(?:[\w.-]*+%[0-9A-Fa-f]{2}){3,}[\w.-]*+")
 _LEET = str.maketrans("0134578@$", "oieastbas")
 # "instruction", "ignore" and "system" as rot13 and backwards
 _TURNED = re.compile(r"vafgehpgvba|vtaber|flfgrz|noitcurtsni|erongi|metsys", re.IGNORECASE)
@@ -58,23 +59,23 @@ def without_invisible(text: str) -> str:
     return _TAGS.sub("", _INVISIBLE.sub("", text)) if not text.isascii() else text
 
 
-def unmask(text: str) -> Iterator[tuple[int, str]]:
-    """Yield offset and plain text of what may be disguised words: encoded, spaced out, turned or leeted."""
-    for match in _SPACED.finditer(text):
+def unmask(text: str) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield offsets and plain text of what may be disguised words: encoded, spaced out, turned or leeted."""
+    if spaced := tuple(match.start() for match in _SPACED.finditer(text)):
         # two blanks stand between words that are spaced out; what is not spaced out stays
-        words = re.split(r" {2,}", text[match.start() :])
-        yield match.start(), " ".join(_SPACED.sub(_closed, word) for word in words).lower()
+        words = re.split(r" {2,}", text[spaced[0] :])
+        yield spaced, " ".join(_SPACED.sub(_closed, word) for word in words).lower()
     for sign, pattern, decode in _DECODERS:
         for match in pattern.finditer(text) if sign in text else ():
             if plain := _readable(decode, match.group()):
-                yield match.start(), plain.lower()
+                yield (match.start(),), plain.lower()
     if _TURNED.search(text):
-        yield 0, codecs.encode(text, "rot13").lower()
-        yield 0, text[::-1].lower()
+        yield (0,), codecs.encode(text, "rot13").lower()
+        yield (0,), text[::-1].lower()
     if _LEETED.search(text):
         plain = text.lower().translate(_LEET)
         if any(cue in plain for cue in _LEET_CUES):
-            yield 0, plain
+            yield (0,), plain
 
 
 def _closed(spaced: re.Match[str]) -> str:

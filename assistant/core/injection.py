@@ -7,6 +7,7 @@ are in ``injections/*.txt``, for English and Chinese; they are found under the d
 
 from __future__ import annotations
 
+import bisect
 import functools
 import re
 from collections.abc import Iterator
@@ -15,17 +16,19 @@ from typing import Literal, NamedTuple, cast
 
 from assistant.core.disguises import fold, unmask
 from assistant.core.errors import InputError
-from assistant.core.sentences import split_sentences
+from assistant.core.sentences import Span, split_sentences
 
 InjectionKind = Literal["override", "persona", "leak", "output", "addressed", "covert", "markup", "disguised"]
 
+# passages come again and again; longer texts, such as turns of a conversation, would fill the memory
+_LONGEST_REMEMBERED = 4000
 _FILES = ("en", "zh", "other", "markup")
 _LINE = re.compile(r"(@?[a-z_]+)(?: \[(.+?)\])? = (.+)")
 _PART = re.compile(r"%([a-z_]+)%")
 # what follows such an order in the same line belongs to it
 _TAINTING = frozenset({"override", "persona", "addressed", "markup"})
 _MARKUP_TOKEN = re.compile(r"<\|([^|<>\n]{1,40})\|>|\[(/?inst)\]|<<(/?sys)>>|<(/?s)>", re.IGNORECASE)
-_FORGED_NUMBER = re.compile(r"^(\s*)[\[【［](\d{1,2})[\]】］]", re.MULTILINE)
+_FORGED_NUMBER = re.compile(r"^([^\S\n]*+)[\[【［](\d{1,2})[\]】］]", re.MULTILINE)
 
 
 class Injection(NamedTuple):
@@ -50,17 +53,25 @@ class _Wording(NamedTuple):
         return re.finditer(self.pattern, folded, re.MULTILINE) if may_match else iter(())
 
 
-@functools.lru_cache(maxsize=4096)
 def find_injections(text: str) -> tuple[Injection, ...]:
     """Return the spans that read like orders to a language model, in order, none within another."""
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _find(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(text: str) -> tuple[Injection, ...]:
+    return _find(text)
+
+
+def _find(text: str) -> tuple[Injection, ...]:
     found: dict[int, InjectionKind] = {}
     folded, offsets = fold(text)
     for wording in _wordings():
         for match in wording.found_in(folded):
             found.setdefault(_place(offsets, match), wording.kind)
-    for start, hidden in unmask(text):
+    for places, hidden in unmask(text):
         if any(True for wording in _wordings() for _ in wording.found_in(hidden)):
-            found.setdefault(start, "disguised")
+            found.update((place, "disguised") for place in places if place not in found)
     return _whole_sentences(text, found) if found else ()
 
 
@@ -84,8 +95,9 @@ def _whole_sentences(text: str, found: dict[int, InjectionKind]) -> tuple[Inject
     spans: list[Injection] = []
     sentences = split_sentences(text)
     for place, kind in sorted(found.items()):
-        sentence = next((span for span in sentences if span.start <= place < span.end), None)
-        start, end = (sentence.start, sentence.end) if sentence else (place, place + 1)
+        at = bisect.bisect_right(sentences, place, key=_start) - 1
+        is_within = at >= 0 and place < sentences[at].end
+        start, end = sentences[at][:2] if is_within else (place, place + 1)
         if kind in _TAINTING:
             line_end = text.find("\n", end)
             end = line_end if line_end >= 0 else len(text)
@@ -95,6 +107,10 @@ def _whole_sentences(text: str, found: dict[int, InjectionKind]) -> tuple[Inject
         else:
             spans.append(Injection(start, end, kind))
     return tuple(spans)
+
+
+def _start(span: Span) -> int:
+    return span.start
 
 
 @functools.cache

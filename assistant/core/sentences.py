@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 # a full stop ends a sentence only before white space, so that "3.5 bar" and "v2.1" stay whole
-_END = re.compile(r"[。！？；]+[”」』）]*|[.!?]+[\"')\]]*(?=\s|$)|\n+")
+_END = re.compile(r"[。！？；]+[”」』）]*|(?<![.!?])[.!?]++[\"')\]]*+(?=\s|$)|\n+")
 _WORD = re.compile(r"[a-z0-9]+(?:[.\-/_][a-z0-9]+)*|[㐀-䶿一-鿿豈-﫿]+")
 # the 7 of "Q7" and of "Q-7" is part of a name, the 20 of "-20 °C" is a number
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])(?<![A-Za-z0-9]-)\d+(?:[.,]\d+)*")

@@ -11,7 +11,7 @@ _APOSTROPHES = re.compile("['\u2019\u02bc]")
 # what carries meaning inside a code, a number or a unit: HQ-1204, 1.5, 220/50, +5, 30 %, 90 °
 _INSIDE = re.compile(r"(?<=[^\W_])[-./:_](?=[^\W_])|(?<!\w)[-+](?=\d)|(?<=\d)\s?[%°]")
 _SIGN = re.compile(r"[^\w\s]|_")
-_CODE = re.compile(r"[a-z0-9]*\d[a-z0-9]*")
+_CODE = re.compile(r"(?<![a-z0-9])[a-z]*+\d[a-z0-9]*+")
 _SEPARATORS = re.compile(r"(?<=[a-z0-9])[-_/.:](?=[a-z0-9])")
 _DENIALS = re.compile(
     r"\b(?:no|not|never|none|without|cannot|\w+nt)\b|[不没沒无無未别勿禁]"  # isn't → isnt, once folded

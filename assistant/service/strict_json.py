@@ -44,8 +44,8 @@ def check_names(body: bytes) -> None:
 
 
 def _check(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(names) == len(set(names)):
-        return
-    twice = next(name for place, name in enumerate(names) if name in names[:place])
-    raise RequestRefused(f"the request body names {twice[:80]!r} twice in one object", twice[:80])
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise RequestRefused(f"the request body names {name[:80]!r} twice in one object", name[:80])
+        seen.add(name)
