@@ -289,14 +289,18 @@ class JobQueue:
             told = {"id": row.id, "kind": row.kind, "state": state, "error": error}
             Webhooks(session).emit("job.ended", row.collection, told)
 
+    def missing(self, job_id: str) -> NotFoundError:
+        """Return the error that says that there is no such job, or none for who asks."""
+        return NotFoundError(
+            f"no job {job_id[:64]!r}; of ended ones the newest {self.keeping.kept} "
+            f"of {self.keeping.kept_days} days are kept",
+            next_command="deskmate jobs list",
+        )
+
     def _find(self, session: Session, job_id: str) -> JobRow:
         row = session.scalar(locked(session, select(JobRow).where(JobRow.id == job_id)))
         if row is None:
-            raise NotFoundError(
-                f"no job {job_id!r}; of ended ones the newest {self.keeping.kept} "
-                f"of {self.keeping.kept_days} days are kept",
-                next_command="deskmate jobs list",
-            )
+            raise self.missing(job_id)
         return row
 
     def _next(self, session: Session) -> JobRow | None:

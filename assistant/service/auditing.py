@@ -67,7 +67,7 @@ def _event(scope: Scope, status: int) -> AuditEvent:
         actor=caller.id if isinstance(caller, Caller) else "unknown",
         role=caller.role if isinstance(caller, Caller) else "",
         action=str(getattr(handler, "operation_id", None) or handler.handler_name)[:64],
-        target=scope["path"][:500],
+        target=scope["path"][:500].replace("\0", "\ufffd"),  # PostgreSQL stores no text with a zero byte
         status=status,
         request_id=str(scope["state"].get("request_id", "")),
     )

@@ -85,12 +85,13 @@ class Door:
         name = f"session {digest}"  # a cookie is no key
         found = self._remembered(name)
         if found is None:
-            until = self._clock() + REMEMBERED_SECONDS
+            until, changes = self._clock() + REMEMBERED_SECONDS, self._changes
             opened = await self._kept.read(lambda session: Sessions(session).find(digest))
             if opened is None:
                 raise NotAuthorizedException("the session has ended; log in again", headers=self._invitation)
             found = opened.caller
-            self._remember(name, found, until)
+            if changes == self._changes:
+                self._remember(name, found, until)
         return found
 
     def takes_sessions(self) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import time
 
+import msgspec
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import (
@@ -30,6 +31,7 @@ _GOOD = re.compile(rb"[\x21-\x7e]{1,128}")
 SHOWN_ONCE = "shown once"
 _KEPT_HEADERS = {b"content-type", b"content-location", b"location", b"etag"}
 _REFUSED, _FAILED = 400, 500
+_ANOTHER_TIME = (408, 429)
 _MOST_KEPT = 4 << 20
 
 
@@ -79,7 +81,7 @@ class IdempotentPosts(Layer):
 
         async def keep() -> None:
             status, headers, body = recorder.status, recorder.headers, bytes(recorder.body)
-            if status >= _FAILED or len(body) > _MOST_KEPT:
+            if _may_end_otherwise(status, headers, body) or len(body) > _MOST_KEPT:
                 await self._kept.write(lambda session: Idempotency(session, time.time()).forget(name))
             else:
                 await self._kept.write(
@@ -127,6 +129,13 @@ def _may(caller: object, needs: Access | None) -> bool:
     return needs is None or (isinstance(caller, Caller) and caller.may(needs))
 
 
+def _may_end_otherwise(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> bool:
+    """Tell whether a request is worth sending again: it failed, or came at a bad moment."""
+    if dict(headers).get("content-type", "").startswith("text/event-stream"):
+        return body.rstrip().rpartition(b"\n\n")[2].startswith(b"event: error")
+    return status >= _FAILED or status in _ANOTHER_TIME
+
+
 async def _nothing() -> None:
     """Stand for what is done once an answer is complete."""
 
@@ -134,6 +143,8 @@ async def _nothing() -> None:
 def _name(scope: Scope, key: bytes) -> str:
     caller = scope["user"]
     who = caller.id if isinstance(caller, Caller) else ""
+    if isinstance(caller, Caller) and caller.is_restricted:  # an answer is given again within its rights only
+        who += msgspec.json.encode([caller.collections, caller.filters], order="sorted").decode()
     return content_id(who, str(scope.get("method", "")), scope["path"], key.decode("latin-1"), length=64)
 
 

@@ -86,19 +86,22 @@ class Limits(Layer):
         if not isinstance(caller, Caller) or caller.id == LOCAL.id:
             await next_app(scope, receive, send)
             return
-        await self._check(caller)
+        self._check_under_way(caller)
         self._under_way[caller.id] += 1
         try:
+            await self._check_rate(caller)
             await next_app(scope, receive, send)
         finally:
             self._under_way[caller.id] -= 1
             if not self._under_way[caller.id]:
                 del self._under_way[caller.id]
 
-    async def _check(self, caller: Caller) -> None:
+    def _check_under_way(self, caller: Caller) -> None:
         most = self._settings.concurrent_requests
         if self._under_way[caller.id] >= most:
             raise TooManyRequests(f"{most} requests of this key are under way already", 1)
+
+    async def _check_rate(self, caller: Caller) -> None:
         per_minute = caller.requests_per_minute or self._settings.requests_per_minute
         wait = await self._rates.take(caller.id, per_minute) if per_minute else 0.0
         if wait:

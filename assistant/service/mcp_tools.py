@@ -18,7 +18,7 @@ from litestar.types import Receive, Scope, Send
 from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
 from assistant.core.access import Caller
-from assistant.core.errors import DeskmateError, NotFoundError
+from assistant.core.errors import DeskmateError, InputError, NotFoundError
 from assistant.service.access import check_collection, narrow
 from assistant.service.asking import Ask, Desk
 from assistant.service.bodies import give_again, read_body
@@ -26,11 +26,12 @@ from assistant.service.controllers.feedback import store_feedback
 from assistant.service.door import give_caller
 from assistant.service.kept import Kept
 from assistant.service.problems import to_problem
-from assistant.service.schemas import MAX_TOP_K, FoundPassage
-from assistant.service.schemas_answers import AnswerReply, FeedbackRequest
+from assistant.service.schemas import MAX_TOP_K, FoundPassage, Schema, SearchRequest
+from assistant.service.schemas_answers import AnswerReply, AnswerRequest, FeedbackRequest
 from assistant.service.wiring import Service
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Schema)
 _caller: contextvars.ContextVar[Caller] = contextvars.ContextVar("mcp_caller")
 _log = logging.getLogger(__name__)
 
@@ -77,21 +78,24 @@ class McpTools:
         self, query: str, collection: str | None, top_k: int, filters: dict[str, list[str]]
     ) -> dict[str, Any]:
         caller = _caller.get()
-        name = check_collection(caller, collection or self._service.default_collection)
-        narrowed = narrow(caller, filters)
+        values = {"query": query, "collection": collection, "top_k": top_k, "filters": filters}
+        asked = _read(values, SearchRequest)
+        name = check_collection(caller, asked.collection or self._service.default_collection)
+        narrowed = narrow(caller, asked.filters)
         searcher = (await self._service.pipeline(name)).searcher
         if searcher is None:
             raise NotFoundError("there is no index to search")
-        found = await self._service.run(lambda: searcher.search(query, top_k, narrowed))
+        found = await self._service.run(lambda: searcher.search(asked.query, asked.top_k, narrowed))
         return {"passages": [msgspec.to_builtins(FoundPassage.from_passage(row)) for row in found]}
 
     async def _answer(self, question: str, collection: str | None) -> dict[str, Any]:
-        name = collection or self._service.default_collection
+        data = _read({"question": question, "collection": collection}, AnswerRequest)
+        name = data.collection or self._service.default_collection
         limit = self._service.settings.engine.max_new_tokens
         asked = Ask(
             collection=name,
             arm=None,
-            question=Question(text=question),
+            question=Question(text=data.question),
             options=GenerationOptions(max_new_tokens=limit),
         )
         answer = await self._desk.answer(_caller.get(), asked)
@@ -106,10 +110,7 @@ class McpTools:
     async def _feedback(self, answer_id: str, rating: str, comment: str, correction: str) -> dict[str, Any]:
         caller = _caller.get()
         values = {"answer_id": answer_id, "rating": rating, "comment": comment, "correction": correction}
-        try:
-            data = msgspec.convert(values, FeedbackRequest)
-        except msgspec.ValidationError as error:
-            raise NotFoundError(f"this feedback cannot be used: {error}") from error
+        data = _read(values, FeedbackRequest)
         made = await self._kept.write(lambda session: store_feedback(session, data, caller))
         return {"id": made.id}
 
@@ -157,6 +158,18 @@ def make_mcp(
             _caller.reset(token)
 
     return mcp, manager.run()
+
+
+def _read(values: dict[str, Any], kind: type[S]) -> S:
+    """Return a tool's arguments within the limits that the route of the same work has.
+
+    Raises:
+        InputError: they are not.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the arguments cannot be used: {error}") from error
 
 
 async def _told(work: Awaitable[T]) -> T:

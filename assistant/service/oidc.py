@@ -132,7 +132,7 @@ class Provider:
         end = (await self._discover()).end_session_endpoint
         home = self._settings.redirect_url.removesuffix("/login/callback") + "/"
         given = {"client_id": self._settings.client_id, "post_logout_redirect_uri": home}
-        return f"{end}?{urlencode(given)}" if end else None
+        return f"{end}?{urlencode(given)}" if end and _is_safe(end) else None
 
     async def person(self, code: str, attempt: LoginAttempt) -> Person:
         """Return whom a code stands for.

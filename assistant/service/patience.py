@@ -19,6 +19,10 @@ from assistant.service.layer import Layer
 from assistant.service.refusals import TooSlow
 
 HEAD_SECONDS = 15.0
+MOST_HEAD_BYTES = 64 << 10
+_HEAD_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -111,9 +115,11 @@ class _Waited:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """HTTP where the head of a request must come within a time; uvicorn alone waits for ever."""
+    """HTTP where the head of a request must come within a time and a size; uvicorn alone knows neither."""
 
     _timer: asyncio.TimerHandle | None = None
+    _is_in_head = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -124,6 +130,26 @@ class PatientProtocol(HttpToolsProtocol):
         """Take what came."""
         super().data_received(data)
         self._wait_for_head()
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_HEAD_TOO_LONG)
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Count the bytes of a request's head from here on."""
+        super().on_message_begin()
+        self._is_in_head, self._head_bytes = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; one that stands behind the body comes too late to count."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Count no more: what follows is the body, which has a limit of its own."""
+        self._is_in_head = False
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assistant.core.access import Caller
-from assistant.core.errors import ResourceError
+from assistant.core.errors import NotFoundError, ResourceError
 from assistant.core.ids import file_sha256
 from assistant.core.moments import to_moment
 from assistant.core.settings_limits import LimitSettings
@@ -63,6 +63,7 @@ class Parts:
 
         Raises:
             Conflict: another request is writing to it.
+            NotFoundError: another request has just completed or deleted it.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.path(upload)
@@ -71,6 +72,8 @@ class Parts:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Conflict(f"another request is writing to upload {upload.id}") from error
+            if not os.fstat(file.fileno()).st_nlink:  # the one that held it took it away
+                raise NotFoundError(f"no upload {upload.id!r}; another request completed or deleted it")
             yield path
 
 

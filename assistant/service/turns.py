@@ -27,6 +27,18 @@ def read_history(turns: list[Turn]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
+def find_conversation(session: Session, conversation_id: str, caller: Caller) -> Conversation:
+    """Return a conversation of the caller's.
+
+    Raises:
+        NotFoundError: it has none of that id, or may not read its collection any more.
+    """
+    found = Conversations(session).get(conversation_id, caller.id)
+    if not caller.reads(found.collection):
+        raise NotFoundError(f"no conversation {conversation_id[:64]!r}")
+    return found
+
+
 def conversation_history(
     session: Session, conversation_id: str, caller: Caller, last: int, most: int
 ) -> tuple[Conversation, tuple[Message, ...]]:
@@ -43,9 +55,8 @@ def conversation_history(
         NotFoundError: the caller has no such conversation.
         Conflict: it is full.
     """
-    conversations = Conversations(session)
-    found = conversations.get(conversation_id, caller.id)
-    if conversations.turn_count(found.id) >= most:
+    found = find_conversation(session, conversation_id, caller)
+    if Conversations(session).turn_count(found.id) >= most:
         raise Conflict(f"the conversation has {most} turns, which is the most; begin a new one")
     turns = Answers(session).listed(conversation_id=found.id, limit=last) if last else []
     # a turn that is withheld stays a question: what removed documents said must not reach the engine again

@@ -15,6 +15,8 @@ from assistant.service.problems import RequestRefused
 
 _LONGEST_NAME = 500
 _LONGEST_PART = 200
+# they turn what follows around: a name that ends with "gnp.exe" is shown with "exe.png" at its end
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEEDED = {"queued", "running", "failed", "partly_failed", "cancelled"}  # the last three may be retried
 
 
@@ -78,7 +80,7 @@ def check_name(name: str) -> str:
             part.startswith((".", "~$")) or len(part.encode("utf-8", "replace")) > _LONGEST_PART
             for part in parts
         )
-        or any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in text)
+        or any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or sign in _TURNING for sign in text)
     )
     if is_bad:
         raise RequestRefused(

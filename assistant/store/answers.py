@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from assistant.core.errors import NotFoundError
 from assistant.core.language import Language
 from assistant.core.records import Answer, Arm, Citation, Record
 from assistant.store.idempotency import Idempotency
-from assistant.store.service_tables import AnswerRow, FeedbackRow
+from assistant.store.service_tables import AnswerRow, ConversationRow, FeedbackRow
 from assistant.store.withholding import Source, removed_sources
 
 
@@ -114,7 +115,13 @@ class Answers:
         lineage: Lineage,
         conversation_id: str | None = None,
     ) -> StoredAnswer:
-        """Store an answer."""
+        """Store an answer.
+
+        Raises:
+            NotFoundError: the conversation that it is a turn of was deleted meanwhile.
+        """
+        if conversation_id is not None:
+            self._hold_conversation(conversation_id)
         passages = [
             PassageRef(
                 chunk_id=passage.chunk.id,
@@ -182,6 +189,12 @@ class Answers:
         found = [_stored(row) for row in rows]
         removed = removed_sources(self._session, (source for row in found for source in row.sources))
         return [_withhold(row) if row.sources & removed else row for row in found]
+
+    def _hold_conversation(self, conversation_id: str) -> None:
+        """Let nobody delete a conversation before its new turn is stored: the turn would outlive it."""
+        query = select(ConversationRow.number).where(ConversationRow.id == conversation_id)
+        if self._session.scalar(query.with_for_update()) is None:
+            raise NotFoundError(f"conversation {conversation_id!r} was deleted; the answer is not kept")
 
     def delete_conversation(self, conversation_id: str) -> None:
         """Delete the answers of a conversation with their feedback."""

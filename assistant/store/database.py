@@ -42,6 +42,7 @@ _TABLES = (
     webhook_tables,
 )
 _LITTLE_BYTES = 16 << 20
+_NO_VALUE = "22"  # SQLSTATE: of a kind that the column does not take
 _AWAY = ("57P01", "57P02", "57P03", "08")  # SQLSTATE: shut down, crashed, starting, no connection
 
 
@@ -217,6 +218,8 @@ def _ours(error: DBAPIError, url: str) -> Exception:
     reason, name = str(error.orig), shown_url(url)
     if _is_away(error, url):
         return DatabaseAway(f"database {name} cannot be reached: {reason}")
+    if _sql_state(error).startswith(_NO_VALUE):
+        return InputError("a value cannot be stored as it is, such as a text with U+0000")
     if isinstance(error, OperationalError):
         if "full" in reason or "I/O error" in reason:
             return ResourceError(_disk_message(url, reason), next_command="deskmate doctor")
@@ -229,9 +232,16 @@ def _ours(error: DBAPIError, url: str) -> Exception:
 def _is_away(error: DBAPIError, url: str) -> bool:
     if url.startswith("sqlite"):
         return False
+    return (
+        error.connection_invalidated
+        or isinstance(error, InterfaceError)
+        or _sql_state(error).startswith(_AWAY)
+    )
+
+
+def _sql_state(error: DBAPIError) -> str:
     told = error.orig.args[0] if error.orig and error.orig.args else None
-    state = str(told.get("C", "")) if isinstance(told, dict) else ""  # as pg8000 tells it
-    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_AWAY)
+    return str(told.get("C", "")) if isinstance(told, dict) else ""  # as pg8000 tells it
 
 
 def _disk_message(url: str, reason: str) -> str:

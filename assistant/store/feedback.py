@@ -165,14 +165,21 @@ class Conversations:
         Raises:
             NotFoundError: the key has none of that id.
         """
-        row = self._session.scalar(select(ConversationRow).where(ConversationRow.id == conversation_id))
+        query = select(ConversationRow).where(ConversationRow.id == conversation_id)
+        row = self._session.scalar(locked(self._session, query))
         if row is None or row.key_id != key_id:
             raise NotFoundError(f"no conversation {conversation_id[:64]!r}")
         return _record(row, Conversation)
 
-    def listed(self, key_id: str, before: int | None = None, limit: int = 100) -> list[Conversation]:
-        """Return a key's conversations, newest first."""
-        query = _page(select(ConversationRow), ConversationRow, before, limit)
+    def listed(
+        self,
+        key_id: str,
+        before: int | None = None,
+        limit: int = 100,
+        collections: Sequence[str] | None = None,
+    ) -> list[Conversation]:
+        """Return a key's conversations, newest first; of these collections only, where they are named."""
+        query = _page(select(ConversationRow), ConversationRow, before, limit, collections)
         rows = self._session.scalars(query.where(ConversationRow.key_id == key_id))
         return [_record(row, Conversation) for row in rows]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import String, cast, delete, or_
+from sqlalchemy import String, cast, delete, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from assistant.core.records import Record
 from assistant.store.service_tables import IdempotencyRow
 
+_ANSWERS = ("/v1/answers/", "text/event-stream")  # what the headers of an answer hold
+_OUTDATED = [["outdated", ""]]  # stands for the headers of a request that is being worked on
 LOST_SECONDS = 600.0  # a request that takes longer was cut off with its process
 
 
@@ -77,9 +79,11 @@ class Idempotency:
         return None
 
     def finish(self, name: str, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
-        """Keep what was answered."""
-        row = self._session.get(IdempotencyRow, name)
-        if row is not None:
+        """Keep what was answered; not an answer during which something was deleted that it may quote."""
+        row = self._session.get(IdempotencyRow, name, with_for_update=True)
+        if row is not None and row.headers == _OUTDATED and any(map(_is_answer, headers)):
+            self._session.delete(row)
+        elif row is not None:
             row.status, row.headers, row.body = status, [list(pair) for pair in headers], body
 
     def forget(self, name: str) -> None:
@@ -90,5 +94,11 @@ class Idempotency:
     def forget_answers(session: Session) -> None:
         """Forget what questions were answered: something was deleted that the answers may quote."""
         headers = cast(IdempotencyRow.headers, String)
-        is_answer = or_(headers.contains("/v1/answers/"), headers.contains("text/event-stream"))
+        is_answer = or_(*(headers.contains(sign) for sign in _ANSWERS))
         session.execute(delete(IdempotencyRow).where(is_answer))
+        running = update(IdempotencyRow).where(IdempotencyRow.status.is_(None))
+        session.execute(running.values(headers=_OUTDATED))
+
+
+def _is_answer(header: tuple[str, str]) -> bool:
+    return any(sign in header[1] for sign in _ANSWERS)

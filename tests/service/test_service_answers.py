@@ -11,7 +11,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 from sqlalchemy import select
 
-from assistant.core.errors import EngineError
+from assistant.core.errors import EngineBusy, EngineError
 from assistant.core.home import Home
 from assistant.service.paging import encode_cursor
 from assistant.store.database import Database
@@ -220,6 +220,27 @@ async def test_an_idempotency_key_does_a_post_once(client: AsyncTestClient[Any])
     assert "idempotent-replayed" not in first.headers
     assert (other.status_code, other.json()["type"]) == (422, "urn:deskmate:problem:idempotency-key-reused")
     assert bad.status_code == 400
+
+
+@pytest.mark.parametrize("question", [EN, ZH])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_came_at_a_bad_moment_may_be_sent_again(
+    serve_in_memory: Serve, make_pipelines: Callable[..., Any], question: str, *, stream: bool
+) -> None:
+    pipelines = make_pipelines()
+    body, key = {"question": question, "stream": stream}, {"Idempotency-Key": "patience"}
+    async with serve_in_memory(pipelines) as client:
+        pipelines.engine.error, pipelines.engine._fails_after = EngineBusy("too many wait"), 0
+        busy = await client.post("/v1/answers", json=body, headers=key)
+        pipelines.engine._fails_after = None
+        first, again = [await client.post("/v1/answers", json=body, headers=key) for _ in range(2)]
+        stored = (await client.get("/v1/answers")).json()["data"]
+    assert (busy.status_code, "engine-busy" in busy.text) == (200 if stream else 429, True)
+    assert (first.status_code, "engine-busy" in first.text) == (200 if stream else 201, False)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert len(stored) == 1
 
 
 async def test_a_secret_is_made_once_and_never_kept(client: AsyncTestClient[Any]) -> None:

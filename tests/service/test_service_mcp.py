@@ -57,6 +57,28 @@ async def test_each_tool_answers(serve_live: Callable[..., Any]) -> None:
     assert told.structured_content["id"].startswith("fb-")
 
 
+@pytest.mark.parametrize("letter", ["x", "问"])
+async def test_tools_have_the_limits_of_the_routes(serve_live: Callable[..., Any], letter: str) -> None:
+    server = serve_live()
+    await ready(server.url)
+    _, refused = await call(
+        server.url,
+        {},
+        [
+            ("search_manuals", {"query": letter * 4001}),
+            ("search_manuals", {"query": ""}),
+            ("search_manuals", {"query": letter, "filters": {f"k{n}": [letter] for n in range(33)}}),
+            ("answer", {"question": letter * 20_001}),
+            ("answer", {"question": letter, "collection": letter * 65}),
+            ("send_feedback", {"answer_id": "ans-0", "rating": "up", "comment": letter * 10_001}),
+        ],
+    )
+    assert [row.is_error for row in refused] == [True] * 6
+    assert {row.content[0].text.partition(": ")[2].partition(":")[0] for row in refused} == {
+        "the arguments cannot be used"
+    }
+
+
 async def test_tools_have_the_callers_rights(serve_live: Callable[..., Any]) -> None:
     import httpx
 

@@ -157,6 +157,36 @@ def test_a_head_that_never_ends_loses_its_connection(wire: Connect, head: bytes)
     assert connection.is_closed()
 
 
+@pytest.mark.parametrize("head", ["GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: ", "GET /livez?"])
+def test_a_head_without_end_is_cut_off(wire: Connect, head: str) -> None:
+    connection = wire()
+    connection.send(head)
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, as the system has it
+        connection.send(b"a" * (64 << 20))
+    assert connection.is_closed()
+
+
+def test_a_head_that_is_too_long_is_told_so_and_a_long_one_is_not(wire: Connect) -> None:
+    told = []
+    for size in (60 << 10, 66 << 10):
+        connection = wire()
+        connection.send("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + "a" * size)
+        if size == 60 << 10:
+            connection.send("\r\n\r\n")
+        told.append(connection.status())
+    assert told == [200, 431]
+
+
+def test_what_stands_behind_a_body_is_no_header(wire: Connect) -> None:
+    connection = wire()
+    connection.post(SEARCH, None)
+    body = json.dumps({"query": "E07"})
+    connection.send(f"{len(body):x}\r\n{body}\r\n0\r\nX-Request-ID: from-behind\r\n\r\n")
+    reply = connection.reply()
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert b"from-behind" not in reply
+
+
 def test_a_reader_that_takes_nothing_frees_the_engine(
     serve_live: Callable[..., Any], watched_engine: Callable[..., Any]
 ) -> None:
@@ -226,6 +256,9 @@ def test_a_field_that_stands_twice_is_refused(server: Any, path: str, body: str,
     "name",
     [
         "../../etc/passwd",
+        "manuals/\u202egnp.exe",
+        "手册\u2028.md",
+        "手册\u2066.md",
         "/etc/passwd",
         "..\\..\\boot.ini",
         "a/../../b.md",

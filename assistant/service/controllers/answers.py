@@ -86,7 +86,9 @@ class AnswersController(Controller):
         """List what the caller asked, newest first."""
         before = decode_number(cursor)
         rows = await kept.read(
-            lambda session: Answers(session).listed(before=before, limit=limit + 1, key_id=caller.id)
+            lambda session: Answers(session).listed(
+                before=before, limit=limit + 1, key_id=caller.id, collections=caller.collections
+            )
         )
         page, following = next_number(rows, limit)
         return AnswerList(data=tuple(page), next_cursor=following)

@@ -12,6 +12,7 @@ from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.schemas_answers import AnswerList, ConversationList, ConversationRequest
+from assistant.service.turns import find_conversation
 from assistant.service.wiring import Service
 from assistant.store.answers import Answers, StoredAnswer
 from assistant.store.feedback import Conversation, Conversations
@@ -59,7 +60,9 @@ class ConversationsController(Controller):
     ) -> ConversationList:
         """List them, newest first."""
         before = decode_number(cursor)
-        rows = await kept.read(lambda session: Conversations(session).listed(caller.id, before, limit + 1))
+        rows = await kept.read(
+            lambda session: Conversations(session).listed(caller.id, before, limit + 1, caller.collections)
+        )
         page, following = next_number(rows, limit)
         return ConversationList(data=tuple(page), next_cursor=following)
 
@@ -78,7 +81,7 @@ class ConversationsController(Controller):
         caller: NamedDependency[Caller],
     ) -> Response[Conversation]:
         """Show one with its ETag."""
-        found = await kept.read(lambda session: Conversations(session).get(conversation_id, caller.id))
+        found = await kept.read(lambda session: find_conversation(session, conversation_id, caller))
         return tagged(found, request)
 
     @get(
@@ -99,7 +102,7 @@ class ConversationsController(Controller):
         before = decode_number(cursor)
 
         def read(session: Session) -> list[StoredAnswer]:
-            found = Conversations(session).get(conversation_id, caller.id)
+            found = find_conversation(session, conversation_id, caller)
             return Answers(session).listed(before=before, limit=limit + 1, conversation_id=found.id)
 
         page, following = next_number(await kept.read(read), limit)

@@ -20,10 +20,9 @@ from assistant.service.schemas_answers import (
     HandoverList,
     HandoverRequest,
 )
-from assistant.service.turns import SUMMARY_TURNS, find_answer, summarise
+from assistant.service.turns import SUMMARY_TURNS, find_answer, find_conversation, summarise
 from assistant.store.answers import Answers
 from assistant.store.feedback import (
-    Conversations,
     Feedback,
     Feedbacks,
     Handover,
@@ -211,7 +210,7 @@ def _open(session: Session, data: HandoverRequest, caller: Caller) -> Handover:
             )
             turns = [*reversed(earlier), last]
     else:
-        found = Conversations(session).get(data.conversation_id or "", caller.id)
+        found = find_conversation(session, data.conversation_id or "", caller)
         turns = list(reversed(answers.listed(limit=SUMMARY_TURNS, conversation_id=found.id)))
         if not turns:
             raise RequestRefused("the conversation has no turns yet", "conversation_id")

@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from assistant.core.access import Caller
-from assistant.core.errors import InputError, NotFoundError
+from assistant.core.errors import InputError
 from assistant.jobs.listing import origin, page_of_jobs
 from assistant.jobs.records import Job, JobState
 from assistant.service.access import check_collection
@@ -154,7 +154,7 @@ def find_job(kept: Kept, caller: Caller, job_id: str) -> Job:
     with kept.database.read() as session:
         is_own = not caller.filters or origin(session, job_id) == caller.id
     if not caller.reads(found.collection) or not is_own:
-        raise NotFoundError(f"no job {job_id[:64]!r}")
+        raise kept.queue.missing(job_id)
     return found
 
 

@@ -3,7 +3,9 @@
 from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from sqlalchemy.orm import Session
 
+from assistant.core.access import SCOPES, Caller
 from assistant.service.access import check_key_filters
 from assistant.service.door import Door
 from assistant.service.etags import tagged
@@ -11,7 +13,7 @@ from assistant.service.idempotency import SHOWN_ONCE
 from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number, page_after
 from assistant.service.problems import AnyRequest, problem_responses
-from assistant.service.refusals import Conflict
+from assistant.service.refusals import Conflict, Forbidden
 from assistant.service.schemas_keys import (
     AuditList,
     ChainState,
@@ -22,7 +24,7 @@ from assistant.service.schemas_keys import (
     RotateRequest,
 )
 from assistant.store.audit import AuditLog
-from assistant.store.keys import Keys, NewKey
+from assistant.store.keys import ApiKey, Keys, NewKey
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -46,15 +48,21 @@ class KeysController(Controller):
     @post(
         operation_id="createKey",
         summary="Make a key",
-        description="The secret is shown once. With the first key the service asks everybody for one.",
+        description="The secret is shown once. With the first key the service asks everybody for one. A key "
+        "gives no scope that it does not have itself.",
         responses=problem_responses(400, 401, 403, 409, 413, 422, 429, 500),
         opt={"idempotent": SHOWN_ONCE},
     )
     async def create(
-        self, data: JSONBody[KeyRequest], kept: NamedDependency[Kept], door: NamedDependency[Door]
+        self,
+        data: JSONBody[KeyRequest],
+        kept: NamedDependency[Kept],
+        door: NamedDependency[Door],
+        caller: NamedDependency[Caller],
     ) -> Response[KeyIssued]:
         """Make one."""
         check_key_filters(data.filters)
+        _check_scopes(caller, data)
         new = NewKey(**{name: getattr(data, name) for name in NewKey.__struct_fields__})
 
         def make() -> tuple[KeyIssued, str]:
@@ -88,7 +96,8 @@ class KeysController(Controller):
         "/{key_id:str}/rotate",
         operation_id="rotateKey",
         summary="Give a key a new secret",
-        description="The old secret is refused at once, or after `grace_seconds`.",
+        description="The old secret is refused at once, or after `grace_seconds`. Not for keys with scopes "
+        "that the caller's does not have.",
         status_code=200,
         responses=problem_responses(400, 401, 403, 404, 413, 429, 500),
     )
@@ -98,9 +107,15 @@ class KeysController(Controller):
         data: JSONBody[RotateRequest],
         kept: NamedDependency[Kept],
         door: NamedDependency[Door],
+        caller: NamedDependency[Caller],
     ) -> Response[KeyIssued]:
         """Rotate one."""
-        key, secret = await kept.write(lambda session: Keys(session).rotate(key_id, data.grace_seconds))
+
+        def rotate(session: Session) -> tuple[ApiKey, str]:
+            _check_scopes(caller, Keys(session).get(key_id))
+            return Keys(session).rotate(key_id, data.grace_seconds)
+
+        key, secret = await kept.write(rotate)
         door.forget()
         return Response(KeyIssued(key=KeyShown.from_key(key), secret=secret), headers=_NO_STORE)
 
@@ -119,6 +134,18 @@ class KeysController(Controller):
         key = await kept.write(lambda session: Keys(session).revoke(key_id))
         door.forget()
         return KeyShown.from_key(key)
+
+
+def _check_scopes(caller: Caller, key: KeyRequest | ApiKey) -> None:
+    """Refuse to give out a secret that allows more than the caller may itself.
+
+    Raises:
+        Forbidden: it would.
+    """
+    made = Caller(id="", role=key.role, scopes=key.scopes, collections=key.collections, filters=key.filters)
+    beyond = [scope for scope in SCOPES if made.may(scope) and not caller.may(scope)]
+    if beyond:
+        raise Forbidden(f"key {caller.id} does not have the scope {beyond[0]!r}, so it cannot give it")
 
 
 class AuditController(Controller):
