@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from assistant.answering.formats import check_schema
+from assistant.answering.json_schemas import check_schema
 from assistant.answering.pipeline import check_question
 from assistant.core.errors import InputError
 from assistant.core.jsonl import read_jsonl

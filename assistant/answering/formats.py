@@ -12,18 +12,15 @@ import msgspec
 from assistant.answering.abstention import is_abstention
 from assistant.answering.citations import cite, is_grounded
 from assistant.answering.engine_spans import traced_stream
+from assistant.answering.json_schemas import find_error
 from assistant.answering.sanitising import sanitise
-from assistant.core.errors import EngineError, InputError
+from assistant.core.errors import EngineError
 from assistant.core.language import Language
 from assistant.core.prompts import not_covered, render
 from assistant.core.records import Answer, Citation, Message, Passage, Usage
 from assistant.engine.protocol import Completion, Engine, GenerationRequest, StreamEnd, TextDelta
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
-LARGEST_SCHEMA = 64 << 10
-_LONGEST_PATTERN = 200
-# a repeated group is what makes a search through a text take for ever
-_REPEATED_GROUP = re.compile(r"\)[*+{]")
 _FENCE = re.compile(r"^```(?:json)?\s*\n(.*?)\n?```$", re.DOTALL)
 _MARK = re.compile(r"\[\d{1,2}\]")
 _REASON_CHARACTERS = 300
@@ -35,39 +32,6 @@ class FormatNotKept(EngineError):
     """The engine did not write what fits the format that was asked for, not even when asked again."""
 
     slug = "format-not-kept"
-
-
-def check_schema(schema: Mapping[str, object]) -> None:
-    """Check that a schema is one, and that checking with it is safe.
-
-    Raises:
-        InputError: it breaks the rules of JSON Schema, points outside itself, is too large, or holds a
-            pattern that could take for ever.
-    """
-    import jsonschema
-
-    try:
-        size = len(msgspec.json.encode(schema))
-        jsonschema.validators.validator_for(schema).check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise InputError(f"not a JSON Schema: {error.message}") from error
-    except (RecursionError, TypeError) as error:
-        raise InputError("not a JSON Schema: it is too deep") from error
-    if size > LARGEST_SCHEMA:
-        raise InputError(f"the JSON Schema has {size} bytes, at most {LARGEST_SCHEMA} are read")
-    for node in _nodes(schema):
-        reference = node.get("$ref") or node.get("$dynamicRef")
-        if isinstance(reference, str) and not reference.startswith("#"):
-            raise InputError(f"a JSON Schema may only point into itself, got $ref {reference!r}")
-        many = node.get("patternProperties")
-        patterns = [node.get("pattern"), *(many if isinstance(many, Mapping) else ())]
-        for pattern in patterns:
-            if isinstance(pattern, str) and (
-                len(pattern) > _LONGEST_PATTERN or _REPEATED_GROUP.search(pattern)
-            ):
-                raise InputError(
-                    f"pattern {pattern[:40]!r} is too long or repeats a group, which can take for ever"
-                )
 
 
 def instruct(schema: Mapping[str, object], language: Language) -> Message:
@@ -117,24 +81,23 @@ def write_formed(
 
 
 def read_formed(text: str, schema: Mapping[str, object]) -> tuple[str, str]:
-    """Return a text's JSON, without what stands around it, and why it does not fit; empty where it does."""
-    import jsonschema
-    from referencing import Registry
+    """Return a text's JSON, without what stands around it, and why it does not fit; empty where it does.
 
-    kind = jsonschema.validators.validator_for(schema)
-    check = kind(schema, registry=Registry())  # without one, a $ref would be fetched
+    Raises:
+        InputError: the schema asks for more work than there is time.
+    """
     reason = "it is no JSON"
     for candidate in _candidates(text.strip()):
         if candidate != text.strip() and _MARK.fullmatch(candidate):  # a citation is no list
             continue
         try:
             value = json.loads(candidate, parse_constant=_refuse_constant)
-            error = jsonschema.exceptions.best_match(check.iter_errors(value))
+            found = find_error(schema, value)
         except (ValueError, RecursionError):
             continue
-        if error is None:
+        if not found:
             return candidate, ""
-        reason = f"{error.json_path}: {error.message}"[:_REASON_CHARACTERS]
+        reason = found[:_REASON_CHARACTERS]
     return text, reason
 
 
@@ -216,12 +179,6 @@ def _collect(engine: Engine, request: GenerationRequest) -> Completion:
     finally:
         events.close()
     raise EngineError("the answer ended before it was finished")
-
-
-def _nodes(value: object) -> list[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        return [value, *(node for child in value.values() for node in _nodes(child))]
-    return [node for child in value for node in _nodes(child)] if isinstance(value, list | tuple) else []
 
 
 def _strings(value: object) -> list[str]:

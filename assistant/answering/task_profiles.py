@@ -10,7 +10,7 @@ import msgspec
 
 from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
-from assistant.answering.formats import check_schema
+from assistant.answering.json_schemas import check_schema
 from assistant.core.errors import InputError
 from assistant.core.language import Language
 from assistant.core.records import Message

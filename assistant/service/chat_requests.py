@@ -7,7 +7,8 @@ import msgspec
 
 from assistant.answering.composing import GenerationOptions
 from assistant.answering.events import Question
-from assistant.answering.formats import ANY_OBJECT, check_schema
+from assistant.answering.formats import ANY_OBJECT
+from assistant.answering.json_schemas import check_schema
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.records import ARMS, Arm, Message, Record, Role, ToolCall, ToolTurn
 from assistant.service.problems import RequestRefused

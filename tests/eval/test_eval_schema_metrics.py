@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.answering.formats import check_schema
+from assistant.answering.json_schemas import check_schema
 from assistant.core.errors import InputError
 from eval.schema_metrics import is_schema_valid
 
