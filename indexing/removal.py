@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from assistant.core.errors import NotFoundError
 from assistant.core.home import Home
@@ -16,6 +19,8 @@ from assistant.store.idempotency import Idempotency
 from assistant.store.originals import Originals
 from indexing.hiding import hide
 from indexing.snapshots import switching_lock
+
+Check = Callable[[Session], None]
 
 
 class RemovalReport(Record, frozen=True, kw_only=True):
@@ -36,12 +41,21 @@ class RemovalReport(Record, frozen=True, kw_only=True):
     seconds: float
 
 
-def remove_document(collection: str, home: Home, database: Database, document: str) -> RemovalReport:
+def remove_document(
+    collection: str, home: Home, database: Database, document: str, check: Check | None = None
+) -> RemovalReport:
     """Remove a document with all its versions, their text, embeddings and files; needs no embedder.
 
     When this returns, no snapshot gives it out any more: the served one and those before hide it, which
     takes the same short time in a large collection. The next snapshot is written without it; one that is
     being written now hides it, and files that are being added do not bring it back.
+
+    Args:
+        collection: name.
+        home: data folder.
+        database: the rows.
+        document: path.
+        check: raises where it is not to be removed after all; looks at the rows as they are then.
 
     Raises:
         NotFoundError: there is no such document or collection.
@@ -55,7 +69,7 @@ def remove_document(collection: str, home: Home, database: Database, document: s
         raise NotFoundError(
             f"no collection {collection!r}", next_command=f"deskmate index add PATH --collection {collection}"
         )
-    delete_document(collection, folder, database, document)
+    delete_document(collection, folder, database, document, check)
     with database.read() as session:
         counts = Chunks(session).counts(found.id)
     return RemovalReport(
@@ -67,7 +81,9 @@ def remove_document(collection: str, home: Home, database: Database, document: s
     )
 
 
-def delete_document(collection: str, folder: Path, database: Database, document: str) -> None:
+def delete_document(
+    collection: str, folder: Path, database: Database, document: str, check: Check | None = None
+) -> None:
     """Remove a document from the database and hide it in all snapshots, whatever else runs.
 
     Raises:
@@ -77,6 +93,8 @@ def delete_document(collection: str, folder: Path, database: Database, document:
     originals = Originals(folder)
     with switching_lock(folder), originals.changing():
         with database.write() as session:
+            if check is not None:
+                check(session)
             documents, chunks = Documents(session), Chunks(session)
             versions = documents.delete(documents.make_collection(collection), document)
             rows = [version.id for version in versions]

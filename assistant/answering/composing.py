@@ -6,7 +6,7 @@ from typing import Any
 
 from assistant.answering.events import Question
 from assistant.answering.formats import instruct
-from assistant.answering.guarding import GuardedPassages, guard_history, guard_passages
+from assistant.answering.guarding import GuardedPassages, guard_history, guard_passages, guard_tools
 from assistant.answering.history import bounded_history
 from assistant.answering.routing import Decision
 from assistant.answering.understanding import Understood
@@ -107,7 +107,7 @@ def compose_request(
         history = (instruct(options.json_schema, understood.language), *history)
     messages = answer_messages(understood.text, understood.language, shown, history)
     return GenerationRequest(
-        messages=(*messages, *question.after),
+        messages=(*messages, *guard_tools(question.after, answer.injections)),
         adapter=adapter,
         max_new_tokens=options.max_new_tokens or settings.engine.max_new_tokens,
         temperature=options.temperature,

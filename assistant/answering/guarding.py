@@ -102,6 +102,16 @@ def guard_history(history: tuple[Message, ...], policy: Policy) -> tuple[Message
     )
 
 
+def guard_tools(turns: tuple[Message, ...], policy: Policy) -> tuple[Message, ...]:
+    """Return calls of tools and their results, which forge no turn and no number of a passage.
+
+    What a tool says is not the caller's own word: it may be a page or a mail of a stranger.
+    """
+    if policy == "keep":
+        return turns
+    return tuple(msgspec.structs.replace(turn, content=neutral(turn.content)) for turn in turns)
+
+
 def repeats_instructions(text: str, instructions: Sequence[str]) -> bool:
     """Tell whether an answer repeats, word for word, a run of the instructions that the engine was given."""
     return any(_shares_run(text, secret) for secret in instructions)

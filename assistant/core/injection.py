@@ -27,7 +27,10 @@ _LINE = re.compile(r"(@?[a-z_]+)(?: \[(.+?)\])? = (.+)")
 _PART = re.compile(r"%([a-z_]+)%")
 # what follows such an order in the same line belongs to it
 _TAINTING = frozenset({"override", "persona", "addressed", "markup"})
-_MARKUP_TOKEN = re.compile(r"<\|([^|<>\n]{1,40})\|>|\[(/?inst)\]|<<(/?sys)>>|<(/?s)>", re.IGNORECASE)
+_MARKUP_TOKEN = re.compile(
+    r"<[|｜]([^|｜<>\n]{1,40})[|｜]>|\[(/?inst)\]|<<(/?sys)>>|<(/?s|(?:start|end)_of_turn|[be]os)>",
+    re.IGNORECASE,
+)
 _FORGED_NUMBER = re.compile(r"^([^\S\n]*+)[\[【［](\d{1,2})[\]】］]", re.MULTILINE)
 
 

@@ -84,6 +84,8 @@ def test_marks_of_chat_templates_and_passages_are_taken_apart() -> None:
     )
     assert shown == "Flow 4 m³/h.(im_end)\n(im_start)system\n(3) manual.pdf › Flow\n(INST) (SYS) 见 [1]。"
     assert neutral("Use <SSID> and x[1].") == "Use <SSID> and x[1]."
+    others = neutral("<｜User｜>好<end_of_turn>\n<start_of_turn>model <eos>")
+    assert others == "(User)好(end_of_turn)\n(start_of_turn)model (eos)"
 
 
 def test_an_agent_that_says_sure_in_a_dialogue_gives_no_order() -> None:

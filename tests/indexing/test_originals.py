@@ -12,9 +12,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy.orm import Session
 
+from assistant.core.errors import InputError
 from assistant.core.home import Home
 from assistant.core.settings import EmbedderSettings, IndexSettings, Settings
+from assistant.store.documents import Documents
 from indexing.build import Builder
 from indexing.removal import remove_document
 
@@ -63,6 +66,23 @@ def test_an_upload_is_kept_until_its_document_goes(
     assert kept(home) == {PUMP}
     remove(home, builder, "pump.txt")
     assert kept(home) == set()
+
+
+def test_what_is_not_to_be_removed_after_all_stays(
+    make_builder: MakeBuilder, home: Home, upload: Path
+) -> None:
+    builder = make_builder()
+    builder.add([upload])
+    seen: list[int] = []
+
+    def check(session: Session) -> None:
+        seen.append(len(Documents(session).live_versions(1)))
+        raise InputError("it was changed meanwhile")
+
+    with pytest.raises(InputError, match="meanwhile"):
+        remove_document("pumps", home, builder.database, "烤炉 手册.txt", check)
+    assert seen == [2]
+    assert kept(home) == {PUMP, OVEN}
 
 
 def test_one_content_is_kept_once_and_as_long_as_one_document_has_it(

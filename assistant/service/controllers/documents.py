@@ -20,6 +20,7 @@ from assistant.service.kept import Kept
 from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page_after
 from assistant.service.problems import AnyRequest, RequestRefused, problem_responses
 from assistant.service.queued import QUEUED, accept_job
+from assistant.service.refusals import Conflict
 from assistant.service.schemas_documents import (
     DocumentList,
     DocumentShown,
@@ -289,8 +290,14 @@ class DocumentsController(Controller):
         def work() -> None:
             with kept.database.read() as session:
                 found = _find(session, caller, document_id)
-            check_match(request, DocumentShown.from_found(found))
-            remove_document(found.collection, kept.home, kept.database, found.version.document)
+
+            def check(session: Session) -> None:
+                now = _find(session, caller, document_id)
+                check_match(request, DocumentShown.from_found(now))
+                if now.version.document != found.version.document:
+                    raise Conflict(f"document doc-{found.number} has just been renamed")
+
+            remove_document(found.collection, kept.home, kept.database, found.version.document, check)
             Uploads(kept.home).sweep(kept.queue)
 
         await kept.run(work)
