@@ -83,6 +83,11 @@ class Wording(Record, frozen=True, kw_only=True):
     vector: bytes
 
 
+def no_curated(answer_id: str) -> NotFoundError:
+    """Return the error that says that there is no such answer, or none for who asks."""
+    return NotFoundError(f"no curated answer {answer_id[:64]!r}", next_command="deskmate curated list")
+
+
 class Curated:
     """The curated answers within one session."""
 
@@ -110,7 +115,7 @@ class Curated:
         """
         row = self._session.scalar(select(CuratedAnswerRow).where(CuratedAnswerRow.id == answer_id))
         if row is None:
-            raise NotFoundError(f"no curated answer {answer_id[:64]!r}", next_command="deskmate curated list")
+            raise no_curated(answer_id)
         return self._shown([row])[0]
 
     def change(self, answer_id: str, new: NewCurated, author: str) -> CuratedAnswer:

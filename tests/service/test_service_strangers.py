@@ -160,6 +160,20 @@ async def test_a_job_of_others_is_as_one_that_never_was(serve_in_memory: Serve) 
     assert told[0] == told[1]
 
 
+async def test_a_curated_answer_of_others_is_as_one_that_never_was(serve_in_memory: Serve) -> None:
+    owner, other = make_key("a", role="owner"), make_key("b", collections=("plain",))
+    async with serve_in_memory() as client:
+        await client.post("/v1/collections", json={"name": "default"}, headers=owner)
+        new = {"questions": ["怎么退货？"], "text": "请致电。"}
+        made = (await client.post("/v1/curated-answers", json=new, headers=owner)).json()["id"]
+        told = [
+            (await client.get(f"/v1/curated-answers/{name}", headers=other)).text.replace(name, "cur-x")
+            for name in (made, "cur-never")
+        ]
+    assert "no curated answer 'cur-x'" in told[0]
+    assert told[0] == told[1]
+
+
 class SlowRates:
     """Counts somewhere else."""
 

@@ -19,7 +19,7 @@ from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.schemas_knowledge import CuratedList, CuratedRequest, CuratedShown
 from assistant.service.wiring import Service
-from assistant.store.curated import Curated, CuratedAnswer, NewCurated
+from assistant.store.curated import Curated, CuratedAnswer, NewCurated, no_curated
 from assistant.store.reading import Reading
 
 
@@ -163,7 +163,7 @@ def _page(
 def _find(session: Session, caller: Caller, answer_id: str) -> CuratedAnswer:
     found = Curated(session).get(answer_id)
     if not caller.reads(found.collection) or not readable(caller, found.metadata):
-        raise NotFoundError(f"no curated answer {answer_id[:64]!r}")
+        raise no_curated(answer_id)
     return found
 
 
