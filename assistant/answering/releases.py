@@ -29,6 +29,7 @@ _SHAPING: dict[str, tuple[str, ...]] = {
     "task": (),
 }
 _FREE = {"answer": ("max_question_characters", "when_engine_fails")}
+_SHOWN_HASH = 12
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -68,6 +69,14 @@ def compose_release(
         report_sha256=file_sha256(report) if report else None,
         version=version("deskmate"),
     )
+
+
+def measured_parts(snapshot: str, snapshot_sha256: str, templates: str) -> dict[str, str]:
+    """Return what a report tells of a release beside its adapter, so that the gate takes it for no other."""
+    return {
+        "snapshot": f"{snapshot} ({snapshot_sha256[:_SHOWN_HASH]})",
+        "prompts": templates[:_SHOWN_HASH],
+    }
 
 
 def adapter_hashes(folder: Path) -> dict[str, str]:

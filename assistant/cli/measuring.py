@@ -15,7 +15,7 @@ from assistant.cli.gating import verdict_on
 from assistant.cli.judging import with_judge
 from assistant.cli.suite import documents_of, training_set
 from assistant.core.errors import InputError
-from assistant.core.ids import content_id
+from assistant.core.ids import content_id, file_sha256
 from assistant.core.records import ARMS, Arm, Case, Record
 from assistant.core.runs import Run
 
@@ -252,5 +252,19 @@ def _about(
         "suite": f"{path.name}: {len(suite)} cases ({counts})",
         "engine": f"{pipeline.engine.base_model} ({context.settings.engine.kind})",
         "adapter": pipeline.adapter or "none",
+        **_measured_parts(context, collection),
         "intervals": f"bootstrap, {settings.bootstrap_samples} samples, seed {settings.seed}",
     }
+
+
+def _measured_parts(context: Context, collection: str) -> dict[str, str]:
+    """Return what else of a release a report measures; nothing where there is no snapshot."""
+    from assistant.answering.releases import measured_parts
+    from assistant.core.prompts import template_hash
+    from indexing.snapshots import MANIFEST, current_name
+
+    folder = context.home.collection(collection)
+    name = current_name(folder)
+    if not name:
+        return {}
+    return measured_parts(name, file_sha256(folder / "snapshots" / name / MANIFEST), template_hash())

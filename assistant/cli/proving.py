@@ -69,6 +69,7 @@ def pass_gate(context: Context, release: Release) -> str:
         InputError: there is no report of it.
         GateRefused: a rule failed.
     """
+    from assistant.answering.releases import measured_parts
     from assistant.cli.gating import read_report, verdict_on
     from eval.gate import verdict_text
 
@@ -81,13 +82,20 @@ def pass_gate(context: Context, release: Release) -> str:
             next_command=f"deskmate eval --collection {collection} --suite FILE",
         )
     shown = read_report(report)
-    measured, released = shown.about.get("adapter", "none"), release.content.adapter or "none"
-    if measured != released:
-        raise InputError(
-            f"the report of release {release.id} measured adapter {measured}, the release has {released}; "
-            "evaluate it, then create the release anew",
-            next_command=f"deskmate eval --collection {collection} --suite FILE",
-        )
+    content = release.content
+    released = {
+        "adapter": content.adapter or "none",
+        **measured_parts(content.snapshot, content.snapshot_sha256, content.templates),
+    }
+    for name, ours in released.items():
+        # reports of earlier versions name the adapter alone
+        measured = shown.about.get(name, "none" if name == "adapter" else ours)
+        if measured != ours:
+            raise InputError(
+                f"the report of release {release.id} measured {name} {measured}, the release has {ours}; "
+                "evaluate it, then create the release anew",
+                next_command=f"deskmate eval --collection {collection} --suite FILE",
+            )
     verdict = verdict_on(context, shown)
     if not verdict.is_passed:
         raise GateRefused(f"release {release.id} is not served:\n{verdict_text(verdict)}")

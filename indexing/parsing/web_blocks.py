@@ -30,10 +30,11 @@ def flatten_lists(body: Any) -> None:
 
 def _items(node: Any) -> list[Any]:
     flat: list[Any] = []
-    number = _start_number(node)
+    number = _whole_number(node, "start", 1)
     prefix = ""
     for child in list(node):
         if child.tag == "li":
+            number = _whole_number(child, "value", number)
             flat.extend(_item(child, f"{number}. " if node.tag == "ol" else ""))
             number += 1
         elif child.tag == "dt":
@@ -50,11 +51,11 @@ def _items(node: Any) -> list[Any]:
     return flat
 
 
-def _start_number(node: Any) -> int:
+def _whole_number(node: Any, name: str, default: int) -> int:
     try:
-        return int(node.get("start") or 1)
+        return int(node.get(name) or default)
     except ValueError:
-        return 1
+        return default
 
 
 def _item(node: Any, prefix: str) -> list[Any]:

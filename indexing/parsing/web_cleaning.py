@@ -12,7 +12,7 @@ from indexing.parsing.web_notes import move_notes
 
 _DROPPED = (
     "script", "style", "noscript", "template", "nav", "footer", "iframe", "svg", "object", "canvas", "audio",
-    "video", "button", "select", "input", "textarea", "dialog", "head", "map", "math",
+    "video", "button", "select", "input", "textarea", "dialog", "head", "map", "del", "s", "strike", "math",
 )  # fmt: skip
 _DROPPED_ROLES = {"navigation", "banner", "contentinfo", "search", "menu", "dialog"}
 _DROPPED_CLASSES = {

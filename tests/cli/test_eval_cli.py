@@ -142,6 +142,8 @@ def test_all_arms_that_are_there_are_measured_and_reported(home: Home, suite: Pa
     report = msgspec.json.decode(page.with_suffix(".json").read_bytes(), type=Report)
     assert report.arms == ("base", "rag")
     assert report.about["suite"] == "my suite.jsonl: 2 cases (1 en, 1 zh)"
+    assert report.about["snapshot"].startswith("000001 (")
+    assert len(report.about["prompts"]) == 12
     assert len((page.parent / "metrics.jsonl").read_bytes().splitlines()) == 2
 
 

@@ -127,3 +127,13 @@ def test_a_page_keeps_chapters_named_like_furniture_and_what_a_click_opens(tmp_p
     texts = [element.text for element in parse_file(file, "html", SETTINGS).elements]
     said = ["Main menu", "Press OK for it.", "Footer", "10⁶ lines, 5 m², E=5."]
     assert texts == ["Guide", *said, "Why E5?", "It is hot.", "怎么清洗？", "用清水。"]
+
+
+def test_struck_out_values_go_and_items_keep_their_own_numbers(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text('<p>Torque <s>12 Nm</s> 14 Nm</p><ol start="3"><li>开盖<li value="7">Close</ol>')
+    texts = [element.text for element in parse_file(page, "html", SETTINGS).elements]
+    assert texts == ["Torque 14 Nm", "3. 开盖", "7. Close"]
+    note = tmp_path / "note.md"
+    note.write_text("扭矩 ~~12 Nm~~ 14 Nm")
+    assert parse_file(note, "md", SETTINGS).elements[0].text == "扭矩 14 Nm"

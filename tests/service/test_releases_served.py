@@ -6,19 +6,23 @@ import threading
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 from sqlalchemy import select
 
 from assistant.answering.events import Question
 from assistant.answering.opening import Resources
+from assistant.answering.releases import measured_parts
 from assistant.core.errors import CollectionBusy, InputError, NotFoundError
+from assistant.core.jsonl import write_json
 from assistant.service.app import create_app
 from assistant.store.adapters import Adapter, Adapters
 from assistant.store.audit import AuditLog
 from assistant.store.release_tables import ReleaseRow
-from assistant.store.releases import Releases
+from assistant.store.releases import ReleaseContent, Releases
 from assistant.store.service_tables import AnswerRow
+from eval.summary import Report
 
 EN = "Which torque do the flange bolts of the Q7 take?"
 ZH = "T6 烤箱的门封条多久更换一次？"
@@ -202,6 +206,44 @@ def test_without_a_report_the_gate_lets_no_adapter_pass(desk: Any) -> None:
     assert "no evaluation report" in str(refused)
     bare = desk.json("release", "create", "--without-adapter")["id"]
     assert desk.json("release", "promote", bare)["proof"] == "no adapter"
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("snapshot", "measured snapshot 000000"),
+        ("prompts", "measured prompts 000000"),
+        ("adapter", "measured adapter 000000"),
+        ("", "does not compare"),
+    ],
+)
+def test_a_report_of_another_snapshot_or_of_other_prompts_is_none_of_the_release(
+    desk: Any, part: str, says: str
+) -> None:
+    shown = desk.json("release", "show", desk.release("second"))
+    content = msgspec.convert(shown["content"], ReleaseContent)
+    about = {
+        "collection": "default",
+        "adapter": "second",
+        **measured_parts(content.snapshot, content.snapshot_sha256, content.templates),
+    }
+    about |= {part: "000000"} if part else {}
+    report = Report(
+        about=about,
+        arms=("rag+ft",),
+        reference="rag+ft",
+        summaries=(),
+        differences=(),
+        losses=(),
+        wins=(),
+        scores={},
+    )
+    folder = desk.home.runs / "eval-default-x"
+    folder.mkdir(parents=True)
+    write_json(folder / "report.json", report)
+    release = desk.release("second")
+    refused = desk.run("release", "promote", release, fails=True).exception
+    assert says in str(refused)
 
 
 def test_list_show_diff_and_audit(desk: Any) -> None:
