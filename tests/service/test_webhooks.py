@@ -254,6 +254,7 @@ async def test_an_address_gets_its_next_event_as_soon_as_it_took_one(kept: Kept,
         while len(receiver.got) < 12:  # noqa: ASYNC110 - the receiver is of another thread
             await asyncio.sleep(0.02)
     assert running.cancel()  # it still ran: nothing had failed
+    await asyncio.wait([running])
 
 
 async def test_a_revoked_key_is_told_nothing_more(kept: Kept, receiver: Receiver) -> None:
