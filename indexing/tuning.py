@@ -35,6 +35,7 @@ from indexing.snapshots import TUNING_FILE
 
 RERANKED = "reranked"
 Floats = np.typing.NDArray[np.float64]
+Halves = np.typing.NDArray[np.bool_]
 QUESTIONS = 300
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _RRF_K = 60
@@ -113,10 +114,10 @@ def tune(
     ways = _ways(settings.dense_weight)
     asked_lanes = _lanes(snapshot, embedder, settings.pool, questions)
     scores = {name: [way(lanes) for lanes in asked_lanes] for name, way in ways.items()}
-    scores[RERANKED] = _reranked(asked_lanes, questions)
+    chosen_on = _first_half(questions)
+    scores[RERANKED] = _reranked(asked_lanes, questions, chosen_on)
     measured = {name: _places(found, questions) for name, found in scores.items()}
     rng = np.random.default_rng(_SEED)
-    chosen_on = np.arange(len(questions)) % 2 == 0
     weighted = [name for name in ways if name.startswith("weighted")]
     best = max(weighted, key=lambda name: measured[name][chosen_on].mean())
     default = measured[_weighted(settings.dense_weight)]
@@ -159,13 +160,38 @@ def _trained(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> tup
     return train([(lanes, question.gold) for lanes, question in zip(asked, questions, strict=True)])
 
 
-def _reranked(asked: Sequence[Lanes], questions: Sequence[TuningQuestion]) -> list[Mapping[int, float]]:
+def _reranked(
+    asked: Sequence[Lanes], questions: Sequence[TuningQuestion], chosen_on: Halves
+) -> list[Mapping[int, float]]:
     """Return the scores by a reranker that was trained on the other half of the questions."""
-    weights = [_trained(asked[place::2], questions[place::2]) for place in (0, 1)]
+    rows = list(zip(asked, questions, chosen_on.tolist(), strict=True))
+    weights = {
+        half: train([(lanes, question.gold) for lanes, question, is_first in rows if is_first is not half])
+        for half in (True, False)
+    }
     return [
-        _by_number(lanes, rerank(lanes, weights[1 - place % 2]) if weights[1 - place % 2] else lanes.cosines)
-        for place, lanes in enumerate(asked)
+        _by_number(lanes, rerank(lanes, weights[half]) if weights[half] else lanes.cosines)
+        for lanes, _, half in rows
     ]
+
+
+def _first_half(questions: Sequence[TuningQuestion]) -> Halves:
+    """Return which questions are in the first half; those about the same chunk are all in one.
+
+    Else a reranker meets the paraphrase of what it was trained on.
+    """
+    halves = np.zeros(len(questions), np.bool_)
+    about: dict[int, list[int]] = {}
+    for place, question in enumerate(questions):
+        about.setdefault(min(question.gold, default=-1), []).append(place)
+    if len(about) < 2:  # noqa: PLR2004 - nothing to keep apart
+        halves[::2] = True
+        return halves
+    seen = 0
+    for places in sorted(about.values(), key=lambda places: (-len(places), _lot(questions[places[0]].text))):
+        halves[places] = 2 * int(halves.sum()) <= seen
+        seen += len(places)
+    return halves
 
 
 def write_tuning(folder: Path, tuning: Tuning) -> None:

@@ -17,6 +17,7 @@ from indexing.snapshots import TUNING_FILE, open_current
 from indexing.tuning import (
     Tuning,
     TuningQuestion,
+    _first_half,
     make_questions,
     tune,
     tuned_settings,
@@ -52,6 +53,19 @@ def test_every_way_to_rank_is_measured_with_its_interval(snapshot: OpenSnapshot)
         assert row.mrr_interval[0] <= row.mrr_at_10 <= row.mrr_interval[1]
         assert row.hit_at_5 > 0.5
     assert (tuning.is_made, tuning.is_used) == (True, False)
+
+
+@pytest.mark.parametrize("wordings", [1, 2, 3])
+def test_wordings_of_one_question_are_in_one_half(wordings: int) -> None:
+    asked = [
+        TuningQuestion(text=f"{text} {number}", gold=frozenset({number}))
+        for number in range(12)
+        for text in ("How heavy is it?", "多重？", "Its weight?")[:wordings]
+    ]
+    halves = _first_half(asked)
+    assert halves.sum() == len(asked) // 2
+    assert len({(min(row.gold), bool(half)) for row, half in zip(asked, halves, strict=True)}) == 12
+    assert _first_half(asked[:wordings]).tolist() == [True, False, True][:wordings]
 
 
 def test_only_real_questions_change_the_weight(snapshot: OpenSnapshot) -> None:
