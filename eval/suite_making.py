@@ -23,6 +23,8 @@ from eval.answers import holds_form
 from training.filtering import PairFilter
 from training.pairs import Pair, rule_pairs
 from training.quantities import quantity_pairs
+from training.repetition import contradictions
+from training.twins import stand_ins
 
 Status = Literal["proposed", "approved", "rejected"]
 Wording = Callable[[Sequence[Chunk], int], Sequence[Pair]]
@@ -65,7 +67,8 @@ def choose_documents(chunks: Sequence[Chunk], seed: int, trained: Iterable[str] 
     """Return the documents to ask about: a fifth of each language, what is not trained on first.
 
     One document at least a language, and never all of them where there are two. Tickets and dialogues come
-    last: they are the best that training has, and one file often holds them all.
+    last: they are the best that training has, and one file often holds them all. What is like a chosen one,
+    as its translation is, comes first: training leaves it alone anyway.
     """
     known = frozenset(trained)
     rng = random.Random(seed)
@@ -73,11 +76,14 @@ def choose_documents(chunks: Sequence[Chunk], seed: int, trained: Iterable[str] 
     for chunk in chunks:
         sizes[chunk.language][chunk.document] += 1
     talks = {chunk.document for chunk in chunks if chunk.kind in {"ticket", "dialogue"}}
+    twins = stand_ins(chunks)
     chosen: list[str] = []
     for _, documents in sorted(sizes.items()):
         order = sorted(documents)
         rng.shuffle(order)
-        order.sort(key=lambda name: (name in talks, name in known))
+        families = {twins[name] for name in chosen}
+        ranks = {name: (name in talks, name in known, twins[name] not in families) for name in order}
+        order.sort(key=ranks.__getitem__)
         chosen += _fill(order[: max(1, len(order) - 1)], documents)
     return tuple(dict.fromkeys(chosen))
 
@@ -115,7 +121,9 @@ def propose(
         *(pair for chunk in asked for pair in quantity_pairs(chunk)),
     ]
     made += word(asked, left)
-    pairs = _spread(PairFilter().keep(made), left, seed)
+    kept = PairFilter().keep(made)
+    unclear = contradictions(kept)
+    pairs = _spread([pair for place, pair in enumerate(kept) if place not in unclear], left, seed)
     cases = [(pair.teacher, _case(pair, number)) for number, pair in enumerate(pairs, 1)]
     cases += [("rules", case) for case in unanswerable]
     return [Proposal(made_by=made_by, case=case) for made_by, case in cases]

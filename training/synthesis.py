@@ -31,7 +31,7 @@ from training.repetition import contradictions
 from training.sources import GivenPair
 from training.teacher import choose_sentences, teacher_pairs
 from training.teaching import Teacher
-from training.twins import stand_ins
+from training.twins import stand_ins, with_twins
 from training.wording import read_instructions
 
 RECIPES_VERSION = "6"
@@ -86,7 +86,8 @@ def synthesize(
         InputError: a recipe is not usable.
     """
     snapshot = searcher.stats().snapshot
-    chunks = without(searcher.corpus.chunks, extras.left_out)
+    chunks = searcher.corpus.chunks
+    chunks = without(chunks, with_twins(extras.left_out, chunks))
     recipes = [load_recipe(name) for name in settings.synth.recipes]
     glossary = approved_terms(folder.parent) if recipes else ()
     access = AccessLists(searcher.metadata())

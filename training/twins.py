@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from assistant.core.records import Chunk
 
@@ -68,3 +68,12 @@ def _copies(chunks: Sequence[Chunk]) -> list[tuple[str, str]]:
         for pair, count in shared.items()
         if count >= max(_FEWEST_SHARED, _SHARED * min(sizes[name] for name in pair))
     ]
+
+
+def with_twins(documents: Set[str], chunks: Sequence[Chunk]) -> frozenset[str]:
+    """Return documents with all of a collection's that are like one of them."""
+    if not documents:
+        return frozenset()
+    twins = stand_ins(chunks)
+    families = {twins.get(name, name) for name in documents}
+    return frozenset(documents) | {name for name, first in twins.items() if first in families}

@@ -88,6 +88,34 @@ def test_a_fifth_of_each_language_is_asked_about_and_untrained_documents_first(c
     assert choose_documents([], 7) == ()
 
 
+def test_translations_are_asked_about_together() -> None:
+    rows = [
+        chunk(f"{tag}/m{place}.md", place, f"{tag} {place}", language=tag)
+        for tag in ("en", "zh")
+        for place in range(6)
+    ]
+    for seed in range(8):
+        chosen = choose_documents(rows, seed)
+        assert {name[2:] for name in chosen if name[:2] == "en"} == {
+            name[2:] for name in chosen if name[:2] == "zh"
+        }
+
+
+def test_what_two_tables_answer_differently_is_not_asked() -> None:
+    rows = [
+        chunk(
+            f"m{place}.md",
+            place,
+            f"Name: TiDB server · CPU: {8 * place} cores\nName: Fan {place} · Width: {place}0 mm",
+            "table",
+        )
+        for place in (1, 2)
+    ]
+    asked = [row.case.question for row in propose(rows, ["m1.md", "m2.md"], 12, 7, no_words)]
+    assert asked
+    assert not [question for question in asked if "TiDB" in question]
+
+
 def test_tickets_and_a_document_that_is_most_of_all_come_last(chunks: list[Chunk]) -> None:
     tickets = [chunk("en/tickets.csv", n, f"Question: why {n}?", "ticket") for n in range(3)]
     large = [chunk("en/large.pdf", n, FAULTS, "table") for n in range(30)]

@@ -16,7 +16,7 @@ from training.pairs import Pair, table_pairs
 from training.recipes.facts import _larger
 from training.repetition import contradictions
 from training.tables import read_rows
-from training.twins import stand_ins
+from training.twins import stand_ins, with_twins
 
 
 def table(text: str, language: Language = "en", document: str = "a.md") -> Chunk:
@@ -123,3 +123,11 @@ def test_a_translation_is_validated_on_where_its_original_is() -> None:
     splits = {row.documents[0]: row.split for row in rows}
     assert set(splits.values()) == {"train", "valid"}
     assert all(splits[f"{number}.en.md"] == splits[f"{number}.zh.md"] for number in range(12))
+
+
+def test_the_twins_of_held_out_documents_are_left_alone_too() -> None:
+    names = ("en/pump.md", "zh/pump.md", "en/oven.md")
+    chunks = [table(f"{name} alone", document=name) for name in names]
+    assert with_twins({"zh/pump.md"}, chunks) == {"en/pump.md", "zh/pump.md"}
+    assert with_twins({"gone.md"}, chunks) == {"gone.md"}
+    assert with_twins(set(), chunks) == frozenset()
