@@ -17,6 +17,7 @@ from assistant.store.keys import Keys
 
 T = TypeVar("T")
 CONCURRENT_SESSIONS = 8
+CLOSING_SECONDS = 5.0
 
 
 class Kept:
@@ -37,6 +38,8 @@ class Kept:
         self._limiter = anyio.CapacityLimiter(CONCURRENT_SESSIONS)
         self._opening = threading.Lock()
         self._database: Database | None = None
+        self._idle = threading.Condition()
+        self._working = 0
 
     @property
     def database(self) -> Database:
@@ -65,7 +68,18 @@ class Kept:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run blocking work in a worker thread."""
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+        def counted() -> T:
+            with self._idle:
+                self._working += 1
+            try:
+                return work()
+            finally:
+                with self._idle:
+                    self._working -= 1
+                    self._idle.notify_all()
+
+        return await anyio.to_thread.run_sync(counted, limiter=self._limiter)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Read rows in a worker thread."""
@@ -86,7 +100,9 @@ class Kept:
         return await self.run(write)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database once nothing works with it: a cancelled task leaves its thread at work."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._working, CLOSING_SECONDS)
         with self._opening:
             if self._database is not None:
                 self._database.close()
