@@ -64,7 +64,7 @@ async def test_what_cannot_be_opened_is_told_and_tried_again(
         await until_ready(client)
     assert reasons == ["collection 'default': no index; run: deskmate index add PATH"]
     assert asked.status_code == 404
-    assert asked.json()["error"]["message"] == "no index; run: deskmate index add PATH"
+    assert asked.json()["error"]["message"] == "no index; GET /v1/models lists what can be asked"
 
 
 async def test_not_ready_when_the_engine_is_not(
