@@ -7,7 +7,7 @@ as a whole (``2025..2026-03``, ``2025..``, ``..2026``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import get_args
 
 from assistant.core.errors import InputError
@@ -90,7 +90,8 @@ def allowed_numbers(
                 f"unknown filter {key!r}: no document here has it",
                 next_command=f"deskmate index status --collection {snapshot.manifest.collection}",
             )
-    passing = [name for name, entry in snapshot.contents.items() if _passes(entry.metadata, wanted)]
+    accepted = {key: values if key == "date" else frozenset(values) for key, values in wanted.items()}
+    passing = [name for name, entry in snapshot.contents.items() if _passes(entry.metadata, accepted)]
     return frozenset(number for name in passing for number in _numbers(snapshot, name, wanted))
 
 
@@ -130,18 +131,19 @@ def _fold(key: str, value: str) -> str:
     return _RANGE.join(folded) if is_read else ""
 
 
-def _passes(metadata: Metadata, wanted: Mapping[str, Sequence[str]]) -> bool:
+def _passes(metadata: Metadata, wanted: Mapping[str, Collection[str]]) -> bool:
     return all(
-        any(
-            _matches(key, value.casefold(), asked) for value in values_of(metadata, key) for asked in accepted
-        )
+        any(_matches(key, value.casefold(), accepted) for value in values_of(metadata, key))
         for key, accepted in wanted.items()
     )
 
 
-def _matches(key: str, value: str, asked: str) -> bool:
-    if key != "date":
-        return value == asked
+def _matches(key: str, value: str, accepted: Collection[str]) -> bool:
+    return any(_is_within(value, asked) for asked in accepted) if key == "date" else value in accepted
+
+
+def _is_within(value: str, asked: str) -> bool:
+    """Tell whether a date lies in the one that is asked for, or in the range."""
     if _RANGE not in asked:
         return f"{value}-".startswith(f"{asked}-")
     first, last = asked.split(_RANGE)

@@ -11,8 +11,10 @@ MAX_MESSAGES = 200
 MAX_TOP_K = 50
 MAX_NEIGHBOURS = 20
 MAX_QUERY_CHARACTERS = 4000
+MAX_FILTER_VALUES = 256
+FilterValue = Annotated[str, Meta(max_length=200)]
 RequestFilters = Annotated[
-    dict[str, str | list[str]],
+    dict[str, FilterValue | Annotated[list[FilterValue], Meta(max_length=MAX_FILTER_VALUES)]],
     Meta(
         max_length=32,
         description="Key → accepted value or values: only documents whose metadata has one of them for every "

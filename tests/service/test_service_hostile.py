@@ -94,6 +94,8 @@ async def test_a_body_over_the_limit_is_refused(
         ({"query": "x", "top_k": 0}, "top_k"),
         ({"query": "x", "top_k": 10**9}, "top_k"),
         ({"query": "x", "topk": 3}, "body"),
+        ({"query": "x", "filters": {"产品": ["a"] * 257}}, "filters[...]"),
+        ({"query": "x", "filters": {"product": "a" * 201}}, "filters[...]"),
         ({}, "body"),
     ],
 )

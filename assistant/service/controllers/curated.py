@@ -15,7 +15,7 @@ from assistant.service.access import check_collection, readable
 from assistant.service.etags import check_match, etag, tagged
 from assistant.service.intake import own_metadata
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number, next_number
+from assistant.service.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit, decode_number, next_number
 from assistant.service.problems import AnyRequest, problem_responses
 from assistant.service.schemas_knowledge import CuratedList, CuratedRequest, CuratedShown
 from assistant.service.wiring import Service
@@ -151,10 +151,11 @@ def _page(
 ) -> list[CuratedAnswer]:
     """Return up to one answer more than the page has that exists for the caller."""
     page: list[CuratedAnswer] = []
+    at_once = MAX_LIMIT + 1 if caller.filters else limit + 1  # who may read few asks for many of them
     while len(page) <= limit:
-        found = Curated(session).listed(named, before, limit + 1)
+        found = Curated(session).listed(named, before, at_once)
         page += [row for row in found if readable(caller, row.metadata)]
-        if len(found) <= limit:
+        if len(found) < at_once:
             break
         before = found[-1].number
     return page[: limit + 1]

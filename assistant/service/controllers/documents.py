@@ -17,7 +17,15 @@ from assistant.service.downloads import BYTES, Download, FileAnswer, send_file
 from assistant.service.etags import check_match, tagged
 from assistant.service.intake import MOST_FILES, Content, queue_documents, read_documents, read_metadata
 from assistant.service.kept import Kept
-from assistant.service.paging import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor, page_after
+from assistant.service.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    Cursor,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+    page_after,
+)
 from assistant.service.problems import AnyRequest, RequestRefused, problem_responses
 from assistant.service.queued import QUEUED, accept_job
 from assistant.service.refusals import Conflict
@@ -306,10 +314,11 @@ class DocumentsController(Controller):
 def _page(session: Session, caller: Caller, collection: str, after: str, limit: int) -> list[FoundDocument]:
     """Return up to one document more than the page has that the caller may read."""
     page: list[FoundDocument] = []
+    at_once = MAX_LIMIT + 1 if caller.filters else limit + 1  # who may read few asks for many of them
     while len(page) <= limit:
-        found = Reading(session).documents(collection, after, limit + 1)
+        found = Reading(session).documents(collection, after, at_once)
         page += [row for row in found if readable(caller, row.version.metadata)]
-        if len(found) <= limit:
+        if len(found) < at_once:
             break
         after = found[-1].version.document
     return page[: limit + 1]
