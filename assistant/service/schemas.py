@@ -19,7 +19,7 @@ RequestFilters = Annotated[
         max_length=32,
         description="Key → accepted value or values: only documents whose metadata has one of them for every "
         "key are searched. Keys are product, model, language, date (2026, 2025..2026-03), audience, tags and "
-        "your own.",
+        "your own; each takes at most 256 values of 200 letters.",
     ),
 ]
 
