@@ -164,7 +164,7 @@ class Authentication(Layer):
         await next_app(scope, receive, send)
 
 
-def check_scope(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+async def check_scope(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Refuse what the caller's key does not allow; a route that names no scope is nobody's."""
     needed = handler.opt.get("needs")
     caller = connection.scope.get("user")

@@ -79,6 +79,8 @@ def check_exposure(service: ServiceSettings, has_keys: Callable[[], bool]) -> No
 class SameSite:
     """Turns away what a browser sends on behalf of another web page; programs send no such header.
 
+    A guard that is no coroutine is run in a thread by Litestar: two switches a request, for microseconds.
+
     Args:
         origins: web pages that may ask all the same.
     """
@@ -86,7 +88,7 @@ class SameSite:
     def __init__(self, origins: Sequence[str] = ()) -> None:
         self._origins = frozenset(origins)
 
-    def __call__(self, connection: AnyConnection, _handler: BaseRouteHandler) -> None:
+    async def __call__(self, connection: AnyConnection, _handler: BaseRouteHandler) -> None:
         """Check one request.
 
         Raises:

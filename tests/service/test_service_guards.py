@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from litestar.testing import AsyncTestClient
+from litestar.utils.sync import AsyncCallable
 
 from assistant.core.errors import InputError
 from assistant.core.settings import ServiceSettings, Settings
@@ -126,3 +127,11 @@ async def test_options_name_every_method_of_a_path(client: AsyncTestClient[Any])
         "/livez": "GET, OPTIONS",
         "/v1/nothing": None,
     }
+
+
+def test_no_guard_is_run_in_a_thread(make_pipelines: Callable[..., Any]) -> None:
+    app = create_app(pipelines=make_pipelines())
+    handlers = [handler for route in app.routes for handler in getattr(route, "route_handlers", ())]
+    guards = [guard for handler in handlers for guard in handler.resolve_guards()]
+    assert guards
+    assert not [guard for guard in guards if isinstance(guard, AsyncCallable)]
