@@ -62,7 +62,7 @@ def judge_report(report: Report, rules: GateSettings) -> Verdict:
         arms = dict.fromkeys(("base", rules.against, "ft", rules.arm))
         raise InputError(
             f"the report does not compare {rules.arm} with {rules.against}; it has {','.join(report.arms)}",
-            next_command=f"deskmate eval --arms {','.join(arms)}",
+            next_command=f"deskmate eval --collection NAME --suite FILE --arms {','.join(arms)}",
         )
     applied = (
         _enough(report, rules),

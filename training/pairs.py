@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 import string
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import NamedTuple
@@ -116,15 +117,33 @@ class Cell(NamedTuple):
 def table_pairs(chunk: Chunk, rng: random.Random, wordings: int) -> Iterator[Pair]:
     """Yield pairs for each value of each row of a table chunk, in up to ``wordings`` wordings."""
     patterns = load_patterns(chunk.language)
-    for row in table_rows(chunk.text):
+    rows = table_rows(chunk.text)
+    several = _told_differently(rows)
+    for row in rows:
         (_, key), *cells = row
         label = _label(key, cells)
         for header, value in cells:
-            if label and value in label:
+            if (label and value in label) or header in several[key]:
                 continue
             yield from _cell_pairs(chunk, Cell(key, label, header, value), patterns, rng, wordings)
-        if _CODE.fullmatch(key) and not label:
+        if _CODE.fullmatch(key) and not label and not several[key]:
             yield from _whole_row(chunk, key, cells, [p for p in patterns if p.kind == "code"], rng)
+
+
+def _told_differently(rows: Sequence[Sequence[tuple[str, str]]]) -> dict[str, set[str]]:
+    """Return by key the headers under which several rows of that key say different things.
+
+    A price list has a row for each part of a machine: "the price of the M3" is none of them.
+    """
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (_, key), *cells in rows:
+        for header, value in cells:
+            values[key, header].add(value)
+    found: dict[str, set[str]] = defaultdict(set)
+    for (key, header), told in values.items():
+        if len(told) > 1:
+            found[key].add(header)
+    return found
 
 
 def _cell_pairs(

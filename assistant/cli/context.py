@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -28,6 +29,9 @@ from assistant.core.environment import prepare_environment
 from assistant.core.home import Home
 from assistant.core.progress import Progress
 from assistant.core.settings import LoadedSettings, Settings, load_settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Context:
@@ -60,6 +64,14 @@ class Context:
         prepare_environment(allow_hub=loaded.settings.models.allow_hub)
         return loaded
 
+    def check(self) -> None:
+        """Read the settings.
+
+        Raises:
+            SettingsError: some are unknown or bad, or a file cannot be read.
+        """
+        _ = self.loaded
+
     @property
     def settings(self) -> Settings:
         """The merged settings."""
@@ -87,7 +99,18 @@ class Context:
             self.resources.close()
 
 
-pass_context = click.make_pass_decorator(Context)
+pass_unchecked_context = click.make_pass_decorator(Context)
+
+
+def pass_context(command: Callable[Concatenate[Context, P], R]) -> Callable[P, R]:
+    """Give a command its context; settings that are wrong end it before it does anything."""
+
+    @functools.wraps(command)
+    def checked(context: Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        context.check()
+        return command(context, *args, **kwargs)
+
+    return pass_unchecked_context(checked)
 
 
 class TerminalProgress:

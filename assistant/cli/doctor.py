@@ -16,7 +16,7 @@ import click
 import msgspec
 import psutil
 
-from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.context import Context, pass_unchecked_context, print_json
 from assistant.core.errors import DeskmateError, ModelError, SettingsError
 from assistant.core.home import Home
 from assistant.core.records import Record
@@ -42,7 +42,7 @@ class Finding(Record, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@pass_context
+@pass_unchecked_context
 def doctor(context: Context, *, as_json: bool) -> None:
     """Look for what is missing: versions, models, disk, memory, port, data. Exit code 1 if anything fails."""
     findings = list(examine(context))

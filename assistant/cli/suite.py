@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ def import_(context: Context, file: Path, output: Path, *, as_json: bool) -> Non
         click.echo(f"columns that mean nothing here: {', '.join(ignored)}")
     _show(findings)
     click.echo(f"{len(cases)} cases written to {output}")
-    click.echo(f"next: deskmate suite check {output} --collection NAME")
+    click.echo(f"next: deskmate suite check {shlex.quote(str(output))} --collection NAME")
 
 
 @suite.command()
@@ -184,7 +185,7 @@ def approve(
     click.echo(f"{count} approved, {len(left)} open, {len(proposals) - count - len(left)} rejected")
     if count:
         click.echo(f"suite: {path}")
-        click.echo(f"next: deskmate eval --collection {collection} --suite {path}")
+        click.echo(f"next: deskmate eval --collection {collection} --suite {shlex.quote(str(path))}")
 
 
 def training_set(context: Context, collection: str, *, is_candidate: bool = False) -> TrainingSet | None:

@@ -197,6 +197,13 @@ def test_what_is_not_there_is_told_before_a_model_is_loaded(data: Path, tmp_path
     assert "my manuals does not exist" in str(error(added))
 
 
+@pytest.mark.parametrize("words", [("--set", "index.nope=1"), ("--config", "absent.toml")])
+def test_settings_that_are_wrong_end_a_command_that_needs_none(data: Path, words: tuple[str, str]) -> None:
+    refused = CliRunner().invoke(root, [*words, "index", "remove", "en/pump.md", "--collection", "泵"])
+    assert error(refused).exit_code == 2
+    assert "en/pump.md" in deskmate("index", "status", "--collection", "泵").stdout
+
+
 def test_a_named_command_can_be_pasted_with_a_blank_in_its_path(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "my manual.txt"
     file.write_text("The fan is blocked.", "utf-8")

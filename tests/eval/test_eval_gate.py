@@ -160,5 +160,5 @@ def test_too_few_questions_prove_nothing() -> None:
 
 
 def test_a_report_without_the_arms_is_refused() -> None:
-    with pytest.raises(InputError, match=r"does not compare ft with base.*deskmate eval --arms"):
+    with pytest.raises(InputError, match=r"does not compare ft with base.*deskmate eval .*--arms"):
         judge_report(report(GOOD), GateSettings(arm="ft", against="base"))
