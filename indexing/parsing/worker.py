@@ -30,7 +30,9 @@ _IMPORTED = (
 
 def main() -> None:
     """Serve until the other side closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the parent, which then closes us
+    # Ctrl-C and a service manager's stop reach all processes at once: the parent's answer is to close us
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = socket.socket(fileno=int(sys.argv[1]))
     _do_without_torch()

@@ -287,7 +287,7 @@ def test_a_pilot_tunes_apart_from_what_is_served(
     assessment = found["assessment"]
     assert isinstance(assessment, dict)
     assert assessment["measured"]["pilot"]["case_count"] == 1
-    assert assessment["about"]["pilot"].endswith("none of them asked about")
+    assert "none of them asked about; asked: mine.jsonl" in assessment["about"]["pilot"]
     database = Database(home.database_url)
     with database.read() as session:
         assert Adapters(session).active("desk") is None

@@ -173,7 +173,9 @@ def test_the_teacher_words_questions_for_sentences_that_stand_in_the_text(tmp_pa
 
 
 def test_a_row_of_several_with_its_key_gives_no_single_answer() -> None:
-    parts = "型号: M3 · 配件: 滤芯 · 价格: 68 · 保修: 12 个月\n型号: M3 · 配件: 密封圈 · 价格: 12 · 保修: 12 个月"
+    parts = (
+        "型号: M3 · 配件: 滤芯 · 价格: 68 · 保修: 12 个月\n型号: M3 · 配件: 密封圈 · 价格: 12 · 保修: 12 个月"
+    )
     pairs = list(table_pairs(chunk(parts, language="zh"), random.Random(0), 3))
     assert pairs
     assert all("12 个月" in pair.answer for pair in pairs)
