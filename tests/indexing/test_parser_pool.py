@@ -50,7 +50,7 @@ def test_one_process_parses_file_after_file(pool: ParserPool, sources: dict[str,
     with pytest.raises(FileRefused, match="is corrupt: it cannot be opened as a PDF"):
         pool.parse(sources["broken.pdf"])
     parser = psutil.Process().children()[-1]
-    parser.terminate()  # as a service manager does to all processes at once; only the worker itself answers it
+    parser.terminate()  # as a service manager does to all processes at once
     assert [element.text for element in pool.parse(sources["good.md"]).elements] == ["手册", "先断电。"]
     assert psutil.Process().children()[-1] == parser
 
