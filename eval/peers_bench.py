@@ -28,7 +28,7 @@ from eval.compare import Interval, mean_intervals
 from eval.context_budget import context_hit
 from eval.peers import PEERS, PeerBuild, PeerFile, read_files
 from eval.ranking_metrics import hit_at_k, mrr, recall_at_k
-from eval.retrieval import first_ranks, is_same_document, shown_text
+from eval.retrieval import context_texts, first_ranks, is_same_document, shown_text
 from eval.suites import load_suite
 from indexing.build import Builder, ParserFactory
 from indexing.embedding import Embedder, load_embedder
@@ -38,6 +38,7 @@ from indexing.search import Searcher, query_in_context
 from indexing.tuning import reciprocal_ranks
 
 METRICS = ("hit@5", "documents@5", "recall@5", "MRR@10", "context@1k")
+OWN = "Deskmate"
 _PASSAGES = 40
 _COLLECTION = "bench"
 _SAMPLES, _SEED = 2000, 7
@@ -82,7 +83,7 @@ def own_ways(
         snapshot = open_snapshot(home.collection(_COLLECTION), embedder)
         ways: dict[str, Found] = dict(_lanes(snapshot, queries, embedder))
         searcher = Searcher.open(_COLLECTION, home, settings, embedder)
-        ways["Deskmate"] = [*searcher.search_many(queries, _PASSAGES)]
+        ways[OWN] = [*searcher.search_many(queries, _PASSAGES)]
     return ways
 
 
@@ -137,7 +138,12 @@ def peer_ways(
 
 
 def measure(name: str, cases: Sequence[Case], found: Found) -> BenchRow:
-    """Return a way's metrics over cases that all have gold."""
+    """Return a way's metrics over cases that all have gold.
+
+    Deskmate's results are laid end to end in the order of its answers' context (``context_texts``), those of
+    the other ways best first, because that is all they give.
+    """
+    fill = context_texts if name == OWN else _end_to_end
     ranks = [first_ranks(case, passages) for case, passages in zip(cases, found, strict=True)]
     columns = [
         [hit_at_k(row, 5) for row in ranks],
@@ -147,13 +153,17 @@ def measure(name: str, cases: Sequence[Case], found: Found) -> BenchRow:
     ]
     intervals = mean_intervals(columns, samples=_SAMPLES, seed=_SEED)
     hits = [
-        context_hit([gold.evidence for gold in case.gold], (shown_text(row.chunk) for row in passages))
+        context_hit([gold.evidence for gold in case.gold], fill(passages))
         for case, passages in zip(cases, found, strict=True)
     ]
     held = [hit for hit in hits if hit is not None]
     if held:
         intervals += mean_intervals([held], samples=_SAMPLES, seed=_SEED)
     return BenchRow(name=name, metrics=dict(zip(METRICS, intervals, strict=False)))
+
+
+def _end_to_end(passages: Sequence[Passage]) -> list[str]:
+    return [shown_text(passage.chunk) for passage in passages]
 
 
 def document_ranks(case: Case, passages: Sequence[Passage]) -> list[int | None]:

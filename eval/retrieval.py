@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from assistant.core.context import beside_each_other
 from assistant.core.records import Case, Chunk, Gold, Passage, Record
 from eval.answers import holds_form
 from eval.context_budget import context_hit
@@ -77,6 +78,15 @@ def shown_text(chunk: Chunk) -> str:
     return "\n".join((*chunk.heading_path, chunk.text))
 
 
+def context_texts(passages: Sequence[Passage]) -> list[str]:
+    """Return what passages show, in the order in which an answer's context takes them.
+
+    Args:
+        passages: best first.
+    """
+    return [shown_text(passage.chunk) for passage in beside_each_other(passages)]
+
+
 def holds_evidence(evidence: str, text: str) -> bool:
     """Return whether a passage's text holds the evidence, or is a piece of it.
 
@@ -129,7 +139,7 @@ def score_retrieval(cases: Sequence[Case], found: Sequence[Sequence[Passage]]) -
         row = (first_ranks(case, passages), [gold.grade for gold in case.gold])
         groups.setdefault("all", []).append(row)
         groups.setdefault(case.lang, []).append(row)
-        hit = context_hit([gold.evidence for gold in case.gold], (shown_text(row.chunk) for row in passages))
+        hit = context_hit([gold.evidence for gold in case.gold], context_texts(passages))
         for name in ("all", case.lang) if hit is not None else ():
             held.setdefault(name, []).append(hit or 0.0)
     return {name: _mean_scores(groups[name], held.get(name, [])) for name in sorted(groups)}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from assistant.core.errors import InputError
+from assistant.core.language import Language
 from assistant.core.records import Case, Chunk, Element, Gold, ParsedDocument, Passage
 from assistant.core.settings import IndexSettings
 from eval.peers import PEERS, PeerBuild, read_files, require
@@ -87,6 +88,23 @@ def test_a_way_is_measured_by_place_and_by_what_its_results_hold() -> None:
     assert [late.metrics[name].mean for name in METRICS[:2]] == [0, 1]
     bare = measure("own", CASES[2:], [[]])
     assert table([bare]).splitlines()[-1].endswith("| 0.000 [0.000, 0.000] | – |")
+
+
+@pytest.mark.parametrize(("lang", "seal"), [("en", SEAL), ("zh", ZH)])
+def test_only_deskmates_context_is_filled_as_its_answers_are(lang: Language, seal: str) -> None:
+    half, filler = len(seal) // 2, "words " * 400
+    rows = [("pump.md", 0, seal[:half]), ("fan.md", 0, filler), ("door.md", 0, filler), ("fan.md", 5, filler)]
+    found = [
+        Passage(
+            rank=rank,
+            score=1 - rank / 10,
+            chunk=Chunk(id=str(rank), document=document, version=1, position=position, text=text),
+        )
+        for rank, (document, position, text) in enumerate([*rows, ("pump.md", 1, seal[half:])], 1)
+    ]
+    case = Case(id="a", lang=lang, question="?", gold=(Gold(doc="pump.md", evidence=seal),))
+    held = [measure(name, [case], [found]).metrics["context@1k"].mean for name in ("Deskmate", "BM25")]
+    assert held == [1, 0]
 
 
 def test_files_are_read_alike_or_refused(folder: Path) -> None:

@@ -99,7 +99,7 @@ def place(
         if is_shown:
             oracle = [Passage(rank=1, score=1.0, chunk=chunk) for chunk in pair.chunks]
             count = rng.randint(LEAST_DISTRACTORS, MOST_DISTRACTORS) + len(oracle)
-            context = _chosen([*oracle, *others], materials, count)
+            context = _chosen([*oracle, *others], materials, count, len(oracle))
             placed.append(msgspec.structs.replace(pair, passages=context, answer=_marked(pair, context)))
             continue
         near = [p for p in others if support(pair.answer, evidence_text(p)) < MAX_SUPPORT_OF_ABSENT]
@@ -127,10 +127,12 @@ def _marked(pair: Pair, context: tuple[Passage, ...]) -> str:
     return "\n".join(f"{line[1]}{mark_sentences(line[2], context)}" for line in lines if line)
 
 
-def _chosen(passages: Sequence[Passage], materials: Materials, count: int) -> tuple[Passage, ...]:
+def _chosen(
+    passages: Sequence[Passage], materials: Materials, count: int, first: int = 1
+) -> tuple[Passage, ...]:
     """Return a context as in service; at least the first passage is taken, so the right one always is."""
     limit = materials.answer.context_tokens
-    return choose_context(passages, materials.count_tokens, max_passages=count, max_tokens=limit)
+    return choose_context(passages, materials.count_tokens, max_passages=count, max_tokens=limit, first=first)
 
 
 def _made(pairs: Sequence[Pair]) -> list[Pair]:
