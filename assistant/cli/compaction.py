@@ -64,7 +64,7 @@ def _compact(context: Context, collection: str) -> CompactReport:
         snapshot=report.snapshot,
         document_count=report.document_count,
         chunk_count=report.chunk_count,
-        freed_bytes=before - _size(folder),
+        freed_bytes=max(before - _size(folder), 0),
     )
 
 
