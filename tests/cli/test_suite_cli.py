@@ -30,7 +30,7 @@ FAULTS = (
     "Code: E-15 · Meaning: pressure too low · Remedy: open the valve of the suction line"
 )
 PUMP = "Tighten the flange bolts of the Q7 crosswise to 48 Nm before the first start."
-OVEN = "清洗蒸汽发生器需要加入 2 升除垢液，然后静置 30 分钟再冲洗。每次清洗后门封条必须擦干净。"
+OVEN = "清洗 T0 的蒸汽发生器需要加入 2 升除垢液，然后静置 30 分钟再冲洗。每次清洗后门封条必须擦干净。"
 
 
 def chunks_of(number: int) -> dict[str, list[Chunk]]:
@@ -48,7 +48,7 @@ def chunks_of(number: int) -> dict[str, list[Chunk]]:
                 document=oven,
                 version=1,
                 position=0,
-                text=OVEN.replace("2 升", f"{number + 2} 升"),
+                text=OVEN.replace("2 升", f"{number + 2} 升").replace("T0", f"T{number}"),
                 language="zh",
             )
         ],
