@@ -10,14 +10,16 @@ import argparse
 import asyncio
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import uvicorn
-from litestar.types import Receive, Send
 
 from assistant.engine.sglang import TESTED_VERSION
 
+# ASGI's, named here because litestar is the service's alone
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 MODEL = "paced"
 _WORD = "word "
 
@@ -72,7 +74,7 @@ async def _read(receive: Receive) -> bytes:
         message = await receive()
         if message["type"] != "http.request":
             return body
-        body += message["body"]
+        body += bytes(message["body"])
         if not message["more_body"]:
             return body
 
