@@ -87,7 +87,8 @@ def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     """Return a data folder with a database of its own: SQLite, with ``--postgres`` PostgreSQL."""
     url = None
     if request.config.getoption("--postgres"):
-        url = request.getfixturevalue("postgres").new_database()
+        cluster, named = request.getfixturevalue("postgres"), os.environ.get("DESKMATE_DATABASE_URL")
+        url = named if named in cluster.made else cluster.new_database()  # the service's tests name one
     return Home(tmp_path / "home", url).make()
 
 
@@ -130,7 +131,7 @@ class PostgresCluster:
         self._as_owner = ["runuser", "-u", owner, "--"] if owner else []
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
-        self._count = 0
+        self.made: list[str] = []
 
     def start(self) -> None:
         self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "desk")
@@ -147,10 +148,11 @@ class PostgresCluster:
 
     def new_database(self) -> str:
         """Make an empty database and return its URL."""
-        self._count += 1
+        name = f"desk{len(self.made) + 1}"
         where = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "desk"]
-        self._run("createdb", *where, f"desk{self._count}")
-        return f"postgresql+pg8000://desk@127.0.0.1:{self._port}/desk{self._count}"
+        self._run("createdb", *where, name)
+        self.made.append(f"postgresql+pg8000://desk@127.0.0.1:{self._port}/{name}")
+        return self.made[-1]
 
     def _run(self, command: str, *words: str) -> None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -338,6 +338,7 @@ def _built_desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def desk(tmp_path: Path, _built_desk: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DESKMATE_DATABASE_URL", raising=False)  # its rows are copied with the folder
     shutil.copytree(_built_desk, tmp_path, dirs_exist_ok=True)
     desk = _beside("release_desk").Desk(tmp_path)
     desk.add_adapters()
