@@ -159,6 +159,7 @@ async def test_logging_out_ends_the_session_everywhere(provider: Any, serve: Cal
     assert (after.status_code, after.json()["detail"]) == (401, "the session has ended; log in again")
 
 
+@pytest.mark.sqlite
 async def test_a_session_is_kept_as_its_hash_and_ends_by_itself(
     provider: Any, serve: Callable[..., Any]
 ) -> None:
