@@ -60,16 +60,17 @@ def test_a_neighbour_that_fits_the_question_far_worse_stays_where_it_is() -> Non
     assert _ids(beside_each_other(found)) == ["a5", "b1", "a6"]
 
 
-def test_only_the_first_three_bring_others() -> None:
-    fourth = _passages(
+def test_only_the_first_four_bring_others() -> None:
+    found = _passages(
         (1.0, "a", PUMP, 1),
         (0.9, "b", PUMP, 1),
         (0.9, "c", PUMP, 1),
         (0.9, "d", PUMP, 1),
         (0.8, "e", PUMP, 1),
+        (0.8, "f", PUMP, 1),
     )
-    late = _passages((0.7, "d", PUMP, 2), (0.7, "c", PUMP, 2))
-    assert _ids(beside_each_other([*fourth, *late])) == ["a1", "b1", "c1", "c2", "d1", "e1", "d2"]
+    late = _passages((0.7, "e", PUMP, 2), (0.7, "d", PUMP, 2))
+    assert _ids(beside_each_other([*found, *late])) == ["a1", "b1", "c1", "d1", "d2", "e1", "f1", "e2"]
 
 
 def test_a_context_holds_what_stands_together_in_the_order_of_the_documents() -> None:
