@@ -8,7 +8,7 @@ asked too; so is, in balance, what the context does not hold:
 - a model or code that does not exist put in the place of one that does,
 - what manuals of this kind do not tell.
 
-One such question in about every other context: more of them teach a small model to refuse.
+One such question in about every fifth context: more of them teach a small model to refuse.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from training.dataset import make_example
 from training.pairs import Pair
 from training.wording import read_list
 
-ORACLE_SHARE = 0.85
+ORACLE_SHARE = 0.9
 BRANCHES = 6
 # of the contexts: a small model that meets more refusals than this refuses whatever is worded unlike its
-# training questions (measured: at one refusal in six, all 14 colloquial questions of the sample suite)
-UNCOVERED_SHARE = 0.4
+# training questions. Measured on the sample suite's 54 answerable questions: at one refusal in six it refused all
+# 14 colloquial ones, at one in 17 (.4) eleven of 54, at one in 32 (.2) two
+UNCOVERED_SHARE = 0.2
 REAL_SHARE = 0.5
 GENERIC_SHARE = 0.5
 MAX_SUPPORT_OF_ABSENT = 0.6

@@ -34,7 +34,7 @@ from training.teaching import Teacher
 from training.twins import stand_ins, with_twins
 from training.wording import read_instructions
 
-RECIPES_VERSION = "6"
+RECIPES_VERSION = "7"
 REPLAY_TOKENS = 60
 
 
