@@ -33,8 +33,8 @@ from training.wording import read_list
 ORACLE_SHARE = 0.9
 BRANCHES = 6
 # of the contexts: a small model that meets more refusals than this refuses whatever is worded unlike its
-# training questions. Measured on the sample suite's 54 answerable questions: at one refusal in six it refused all
-# 14 colloquial ones, at one in 17 (.4) eleven of 54, at one in 32 (.2) two
+# training questions. Measured on the sample suite's 54 answerable questions: at one refusal in six it
+# refused all 14 colloquial ones, at one in 17 (.4) eleven of 54, at one in 32 (.2) two
 UNCOVERED_SHARE = 0.2
 REAL_SHARE = 0.5
 GENERIC_SHARE = 0.5
