@@ -33,6 +33,9 @@ from assistant.store.documents import Documents, NewVersion
 from indexing.build import Builder
 from indexing.embedding import load_embedder
 
+# the command reads its database from the settings of its own process: the data folder's file
+pytestmark = pytest.mark.sqlite
+
 SETTINGS = Settings(engine=EngineSettings(kind="scripted"), embedder=EmbedderSettings(model="hashing"))
 VARIABLES = {"DESKMATE__ENGINE__KIND": "scripted", "DESKMATE__EMBEDDER__MODEL": "hashing"}
 START = [sys.executable, "-c", "from assistant.cli import main; main()"]
