@@ -125,7 +125,7 @@ def first_ranks(case: Case, passages: Sequence[Passage]) -> list[int | None]:
 
 
 def score_retrieval(cases: Sequence[Case], found: Sequence[Sequence[Passage]]) -> dict[str, RetrievalScores]:
-    """Return the scores by language, and under ``all``; cases without gold are left out.
+    """Return the scores by language, and under ``all``; cases without gold, or that hide it, are left out.
 
     Args:
         cases: the questions.
@@ -134,7 +134,7 @@ def score_retrieval(cases: Sequence[Case], found: Sequence[Sequence[Passage]]) -
     groups: dict[str, list[_Ranked]] = {}
     held: dict[str, list[float]] = {}
     for case, passages in zip(cases, found, strict=True):
-        if not case.gold:
+        if not case.gold or case.hides_evidence:
             continue
         row = (first_ranks(case, passages), [gold.grade for gold in case.gold])
         groups.setdefault("all", []).append(row)

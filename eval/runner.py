@@ -19,6 +19,7 @@ from eval.answers import answer_score
 from eval.asking import read_kept
 from eval.citations import CitationCounts, count_citations
 from eval.fingerprints import Fingerprint
+from eval.hiding import HidingSearcher, hiding_filters
 from eval.suites import require_scores
 from eval.timing import EngineClock, timed
 
@@ -111,6 +112,8 @@ def run_arms(
     file = folder / ANSWERS_FILE
     kept = {row.key: row for row in read_kept(file, _AnsweredRow)}
     ours, clock = timed(pipeline)
+    if ours.searcher is not None and any(case.hides_evidence for case in suite):
+        ours.searcher = HidingSearcher(ours.searcher, suite)
     outcomes: dict[Arm, tuple[Outcome, ...]] = {}
     for arm in arms:
         keys = [_key(case, fingerprint.for_arm(arm)) for case in suite]
@@ -159,7 +162,10 @@ def _answer_missing(
     options = GenerationOptions(max_new_tokens=pipeline.settings.eval.max_new_tokens)
     for start in range(0, len(missing), size):
         batch = missing[start : start + size]
-        questions = [Question(text=case.question, history=case.history) for case, _ in batch]
+        questions = [
+            Question(text=case.question, history=case.history, filters=hiding_filters(case))
+            for case, _ in batch
+        ]
         began, before = time.perf_counter(), clock.seconds
         try:
             answers = pipeline.answer_many(questions, arm, options)
@@ -183,7 +189,9 @@ def _answer_missing(
 
 def _key(case: Case, fingerprint: str) -> str:
     turns = [f"{turn.role}:{turn.content}" for turn in case.history]
-    return content_id(fingerprint, case.question, *turns)
+    # what is hidden hangs on the golds and answers
+    hidden = [str((case.gold, case.answers, case.key_facts))] if case.hides_evidence else []
+    return content_id(fingerprint, case.question, *turns, *hidden)
 
 
 def _score(case: Case, row: _AnsweredRow) -> Outcome:

@@ -62,6 +62,7 @@ class _CaseRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     history: tuple[Message, ...] = ()
     paraphrases: tuple[str, ...] = ()
     schema: dict[str, object] | None = None
+    hides_evidence: bool = False
 
     def as_case(self) -> Case:
         answerable = self.answerability.upper() in _ANSWERABLE if self.answerable is None else self.answerable
@@ -77,6 +78,7 @@ class _CaseRow(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
             history=self.history,
             paraphrases=self.paraphrases,
             schema=self.schema,
+            hides_evidence=self.hides_evidence,
         )
 
 
@@ -171,6 +173,8 @@ def _problems(row: Case, max_question_characters: int) -> Iterator[str]:
         yield f"{row.id!r}: {error.message}"
     if row.answerable and not row.gold:
         yield f"{row.id!r}: answerable, and has no gold"
+    if row.hides_evidence and (row.answerable or not row.gold):
+        yield f"{row.id!r}: hides its evidence, so it needs a gold and is not answerable"
     if any(not gold.doc.strip() for gold in row.gold):
         yield f"{row.id!r}: a gold names no doc"
     if any(not forms or not all(tokens(form) for form in forms) for forms in row.key_facts):

@@ -53,7 +53,7 @@ def evaluate_retrieval(
     from indexing.search import query_in_context
     from indexing.snapshots import open_current
 
-    cases = [case for case in suite if case.gold]
+    cases = [case for case in suite if case.gold and not case.hides_evidence]
     if not cases:
         raise InputError("no case of the suite has gold, so that retrieval cannot be measured")
     open_current(context.home.collection(collection))  # says that there is no index before a model is loaded

@@ -60,6 +60,33 @@ def import_(context: Context, file: Path, output: Path, *, as_json: bool) -> Non
 
 @suite.command()
 @_file
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The suite to write."
+)
+@json_option
+def hide(file: Path, output: Path, *, as_json: bool) -> None:
+    """Ask each answerable question once more with what answers it hidden: then a refusal is right.
+
+    Measures abstention on as many hard cases as there are answerable ones.
+    """
+    from assistant.core.jsonl import write_jsonl
+    from eval.hiding import hidden_twins
+    from eval.suites import load_suite
+
+    cases = load_suite(file)
+    twins = hidden_twins(cases)
+    if not twins:
+        raise InputError(f"{file}: holds no answerable question that is not asked so already")
+    write_jsonl(output, [*cases, *twins])
+    if as_json:
+        print_json({"cases": len(cases) + len(twins), "hidden": len(twins)})
+        return
+    click.echo(f"{len(cases)} cases and {len(twins)} with their evidence hidden written to {output}")
+    click.echo(f"next: deskmate eval run --suite {shlex.quote(str(output))} --collection NAME")
+
+
+@suite.command()
+@_file
 @click.option("--collection", help="Also look whether the golds are in it and what of it is trained on.")
 @json_option
 @click.pass_context

@@ -58,7 +58,7 @@ def _questions(suite: Path, corpus: Corpus) -> list[TuningQuestion]:
             for row in rows
             if is_same_document(gold.doc, row.chunk.document) and is_right(gold, row.chunk)
         }
-        if right and not case.history:
+        if right and not case.history and not case.hides_evidence:
             found.append(TuningQuestion(text=case.question, gold=frozenset(right)))
     if not found:
         raise InputError(f"{suite}: no question's gold is in the collection")

@@ -352,6 +352,8 @@ class Case(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         history: turns before the question.
         paraphrases: other wordings of the question.
         schema: JSON Schema that the answer's text is held to; None where it is free.
+        hides_evidence: asked without the passages that answer it, so that a refusal is right; the golds and
+            answers say which those are.
     """
 
     id: str
@@ -365,3 +367,4 @@ class Case(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     history: tuple[Message, ...] = ()
     paraphrases: tuple[str, ...] = ()
     schema: dict[str, object] | None = None
+    hides_evidence: bool = False

@@ -298,3 +298,24 @@ def test_a_pilot_tunes_apart_from_what_is_served(
     assert examples
     assert "pump0.md" not in {name for example in examples for name in example.documents}
     assert question not in {turn.content for example in examples for turn in example.messages}
+
+
+def test_answerable_questions_are_asked_again_with_their_evidence_hidden(tmp_path: Path) -> None:
+    source, target = tmp_path / "own.jsonl", tmp_path / "hard.jsonl"
+    gold = {"doc": "pump0.md", "evidence": "48 Nm"}
+    row = {
+        "id": "q1",
+        "lang": "en",
+        "question": "How tight are the bolts?",
+        "gold": [gold],
+        "answers": ["48 Nm"],
+    }
+    bare = {"id": "q2", "lang": "zh", "question": "火星上有水泵吗？", "answerable": False}
+    write_jsonl(source, [row, bare])
+    done = run("suite", "hide", source, "--output", target)
+    assert done.exit_code == 0, done.output
+    assert "2 cases and 1 with their evidence hidden" in done.output
+    assert [case.id for case in load_suite(target)] == ["q1", "q2", "q1-hidden"]
+    write_jsonl(source, [bare])
+    refused = run("suite", "hide", source, "--output", target)
+    assert "no answerable question" in str(refused.exception)

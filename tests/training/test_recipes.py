@@ -191,6 +191,42 @@ def test_steps_are_marked_behind_their_words(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_known_by_heart_is_also_read_and_missed_in_contexts(
+    language: Language, tmp_path: Path
+) -> None:
+    materials = make_materials(language, tmp_path)
+    recipe = load_recipe("single-fact")
+    pairs = made("single-fact", materials)
+    both = msgspec.structs.replace(recipe, grounded_share=0.0, also_grounded_share=1.0)
+    rows = set_into_contexts(pairs, both, materials)
+    assert rows[::2] == pairs
+    assert all(row.passages and "[" in row.answer and row.is_covered for row in rows[1::2])
+    missing = msgspec.structs.replace(both, missing_share=1.0)
+    rows = set_into_contexts(pairs, missing, materials)
+    assert rows[::2] == pairs
+    for row in rows[1::2]:
+        assert row.answer == not_covered(language)
+        assert not row.is_covered
+        assert row.chunk.id not in [passage.chunk.id for passage in row.passages or ()]
+
+
+def test_given_pairs_are_taken_by_kind(tmp_path: Path) -> None:
+    given = (
+        GivenPair(question="How do I free a blocked rotor?", answer="Clean the impeller.", kind="correction"),
+        GivenPair(question="Who may open the cover?", answer="Only trained people.", kind="faq"),
+    )
+    materials = make_materials("en", tmp_path, given=given)
+    recipe = load_recipe("correction")
+    for kind, question in (("correction", given[0].question), ("faq", given[1].question)):
+        only = msgspec.structs.replace(recipe, options={"kind": kind})
+        assert [pair.question for pair in maker_of(only)(only, materials)] == [question]
+    assert len(list(maker_of(recipe)(recipe, materials))) == 2
+    wrong = msgspec.structs.replace(recipe, options={"kind": "rumour"})
+    with pytest.raises(InputError, match="rumour"):
+        list(maker_of(wrong)(wrong, materials))
+
+
 def test_models_are_compared(tmp_path: Path) -> None:
     answers = [pair.answer for pair in made("comparison", make_materials("en", tmp_path))]
     assert "The Q7: 150 W against 90 W for the Q5." in answers

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from assistant.core.errors import InputError
 from assistant.core.language import Language
 from assistant.core.records import Chunk, Message
 from assistant.core.sentences import support
@@ -15,6 +16,7 @@ from training.pairs import NO_CHUNK, Pair, ticket_pairs
 from training.recipes.codes import code_fields, code_rows
 from training.recipes.materials import MAX_ANSWER_CHARACTERS, Materials, fill, make_pair, plain_heading
 from training.recipes.recipe import Recipe
+from training.sources import WEIGHTS
 
 PEOPLE = "people"
 _TURN = re.compile(
@@ -42,10 +44,20 @@ def real_pairs(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
 
 
 def given_pairs(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
-    """Yield corrections and FAQ pairs that people wrote, tied to the chunk that says the same, if any."""
-    questions = [given.question for given in materials.given]
+    """Yield corrections and FAQ pairs that people wrote, tied to the chunk that says the same, if any.
+
+    ``options.kind`` takes those of one kind only: corrections by heart, say, and FAQ in contexts.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    kind = recipe.options.get("kind")
+    if kind is not None and kind not in WEIGHTS:
+        raise InputError(f"recipe {recipe.name!r}: options.kind = {kind!r} is none of {', '.join(WEIGHTS)}")
+    chosen = [given for given in materials.given if kind in (None, given.kind)]
+    questions = [given.question for given in chosen]
     found = materials.searcher.search_many(questions, 5) if questions else []
-    for given, passages in zip(materials.given, found, strict=True):
+    for given, passages in zip(chosen, found, strict=True):
         carried = [p for p in passages if support(given.answer, evidence_text(p)) >= _MIN_SUPPORT]
         of_document = [p for p in carried if p.chunk.document == given.document]
         best = next(iter(of_document or carried), None)

@@ -74,14 +74,32 @@ def unanswerable(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
 
 
 def set_into_contexts(pairs: Sequence[Pair], recipe: Recipe, materials: Materials) -> list[Pair]:
-    """Set ``grounded_share`` of a recipe's pairs into contexts, their chunks among distractors."""
+    """Set a recipe's pairs into contexts, their chunks among distractors.
+
+    ``grounded_share`` of them stand there instead of being known by heart, ``also_grounded_share`` of the
+    others in both ways. ``missing_share`` of the contexts lack the passage that answers: what is known by
+    heart must not stand in for it.
+    """
     rng = random.Random(f"{materials.seed}-{recipe.name}-contexts")
-    chosen = [
-        pair.passages is None and bool(pair.chunks) and rng.random() < recipe.grounded_share for pair in pairs
+    can_stand = [pair.passages is None and bool(pair.chunks) for pair in pairs]
+    moved = [able and _draw(recipe.grounded_share, rng) for able in can_stand]
+    copied = [
+        able and not is_moved and _draw(recipe.also_grounded_share, rng)
+        for able, is_moved in zip(can_stand, moved, strict=True)
     ]
+    chosen = [is_moved or is_copied for is_moved, is_copied in zip(moved, copied, strict=True)]
     wanted = [pair for pair, is_chosen in zip(pairs, chosen, strict=True) if is_chosen]
-    placed = iter(place(wanted, materials, rng, [pair.is_covered for pair in wanted]))
-    return [next(placed) if is_chosen else pair for pair, is_chosen in zip(pairs, chosen, strict=True)]
+    shown = [pair.is_covered and not _draw(recipe.missing_share, rng) for pair in wanted]
+    placed = iter(place(wanted, materials, rng, shown))
+    rows: list[Pair] = []
+    for pair, is_moved, is_chosen in zip(pairs, moved, chosen, strict=True):
+        rows.extend(([] if is_moved else [pair]) + ([next(placed)] if is_chosen else []))
+    return rows
+
+
+def _draw(share: float, rng: random.Random) -> bool:
+    """Return true with this share; none is no draw, so that a recipe without it makes what it made before."""
+    return share > 0 and rng.random() < share
 
 
 def place(

@@ -12,6 +12,7 @@ from assistant.core.errors import InputError, NotFoundError
 from assistant.core.ids import content_id
 from assistant.core.language import Language
 from assistant.core.records import Record
+from assistant.core.settings_answer import Share
 
 OptionValue = bool | int | float | str | tuple[str, ...]
 
@@ -28,6 +29,8 @@ class Recipe(Record, frozen=True, kw_only=True):
         weight: of its examples against generated ones.
         needs_teacher: it asks the teacher.
         grounded_share: of its pairs that are set into a context of numbered passages.
+        also_grounded_share: of the others, those that are asked about a context as well as by heart.
+        missing_share: of its contexts, those without the passage that answers; the answer says so.
         options: of the maker.
         wording: language → name → prompt templates; ``$variable`` stands for a value.
     """
@@ -39,7 +42,9 @@ class Recipe(Record, frozen=True, kw_only=True):
     count: int
     weight: float = 1.0
     needs_teacher: bool = False
-    grounded_share: float = 0.0
+    grounded_share: Share = 0.0
+    also_grounded_share: Share = 0.0
+    missing_share: Share = 0.0
     options: dict[str, OptionValue] = msgspec.field(default_factory=dict)
     wording: dict[Language, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
 
