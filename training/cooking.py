@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from assistant.core.progress import Progress
 from assistant.core.records import Chunk
@@ -55,13 +56,27 @@ class Kitchen:
     access: AccessLists = EVERYBODY
 
 
+class Cooked(NamedTuple):
+    """What the recipes came to.
+
+    Attributes:
+        core: the core's pairs, filtered.
+        rows: the recipes' pairs, each a row.
+        joined: those that are asked in the core's contexts.
+    """
+
+    core: list[Pair]
+    rows: list[Pair]
+    joined: list[Pair]
+
+
 def cook(
     recipes: Sequence[Recipe],
     pairs: Sequence[Pair],
     kitchen: Kitchen,
     pairs_filter: PairFilter,
     progress: Progress,
-) -> tuple[list[Pair], list[Pair]]:
+) -> Cooked:
     """Return the core's pairs and those that the recipes make of them and of the chunks, all filtered.
 
     Args:
@@ -99,12 +114,26 @@ def cook(
     before = [pair for pair in core if pair.recipe not in REAL]
     together = _checked_together([*before, *flat], len(before), kitchen, pairs_filter)
     passed = {id(pair) for pair in together[len(before) :]}
-    cooked: list[Pair] = []
+    rows: list[Pair] = []
+    joined: list[Pair] = []
     for recipe, kept in made:
         fitting = [pair for pair in kept if id(pair) in passed]
         taken = _balanced(recipe, fitting, kitchen.settings, pairs_filter)
-        cooked.extend(set_into_contexts(taken, recipe, materials))
-    return core, cooked
+        if recipe.joins_contexts:
+            joined.extend(_with_chunk(taken, pairs_filter))
+        else:
+            rows.extend(set_into_contexts(taken, recipe, materials))
+    return Cooked(core, rows, joined)
+
+
+def _with_chunk(pairs: list[Pair], pairs_filter: PairFilter) -> list[Pair]:
+    """Return the pairs that can stand in a context: those that a chunk carries."""
+    bare = {
+        place: Verdict("no passage carries it")
+        for place, pair in enumerate(pairs)
+        if not pair.chunks or not pair.is_covered
+    }
+    return pairs_filter.drop(pairs, bare)
 
 
 def _checked_together(

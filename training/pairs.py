@@ -30,6 +30,8 @@ _TICKET_ANSWER = re.compile(
     r"^(?:resolution|answer|solution|解决(?:方案|办法)?|处理|答复)[:：]\s*(.+)$", re.IGNORECASE | re.MULTILINE
 )
 MAX_VALUE_CHARACTERS = 220
+# the teacher of what people wrote
+PEOPLE = "people"
 # stands for no chunk: general instructions come from none
 NO_CHUNK = Chunk(id="", document="", version=0, position=0, text="")
 
@@ -42,7 +44,7 @@ class Pair(Record, frozen=True, kw_only=True):
         answer: short, true by the chunk.
         chunk: where the answer stands.
         recipe: what made it: ``table``, ``ticket``, ``dialogue``, ``sentence``, or a recipe's name.
-        teacher: ``rules``, ``tickets`` or an engine's name.
+        teacher: ``rules``, ``tickets``, ``people`` or an engine's name.
         others: further chunks that the answer stands on.
         history: turns before the question; a system turn is added to the instructions.
         passages: the context it is asked about, None to be known by heart.

@@ -23,9 +23,8 @@ from training.contexts import grounded_examples, spread
 from training.cooking import Kitchen, cook
 from training.dataset import DatasetManifest, Making, current_dataset, make_example, write_dataset
 from training.filtering import PairFilter
-from training.pairs import Pair, rule_pairs
+from training.pairs import PEOPLE, Pair, rule_pairs
 from training.quantities import quantity_pairs
-from training.recipes.conversations import PEOPLE
 from training.recipes.recipe import load_recipe
 from training.repetition import contradictions
 from training.sources import GivenPair
@@ -114,10 +113,10 @@ def synthesize(
         given=extras.given,
         access=access,
     )
-    pairs, cooked = cook(recipes, pairs, kitchen, pairs_filter, progress)
+    pairs, cooked, joined = cook(recipes, pairs, kitchen, pairs_filter, progress)
     progress.start("contexts", 1)
     grounded = grounded_examples(
-        pairs, searcher, engine.count_tokens, settings.answer, settings.synth, access
+        [*pairs, *joined], searcher, engine.count_tokens, settings.answer, settings.synth, access
     )
     progress.advance()
     examples = finish_examples(

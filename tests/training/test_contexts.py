@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from assistant.core.language import Language
@@ -10,8 +12,9 @@ from assistant.core.prompts import not_covered
 from assistant.core.records import Chunk, Passage
 from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import SynthSettings
-from training.contexts import grounded_examples, mark_sentences, models_of
-from training.pairs import Pair
+from training.absent import models_of, part_names, swap_parts
+from training.contexts import grounded_examples, mark_sentences
+from training.pairs import PEOPLE, Pair
 
 ROWS: dict[Language, list[tuple[str, str, str]]] = {
     "en": [
@@ -99,3 +102,73 @@ def test_every_sentence_gets_its_mark() -> None:
 
 def test_models_come_from_fields_of_that_name() -> None:
     assert models_of([*make_pairs("en"), *make_pairs("zh")]) == ["Q7", "T6"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_people_asked_stands_in_shared_contexts_and_is_refused_in_others(language: Language) -> None:
+    pairs = [
+        msgspec.structs.replace(pair, teacher=PEOPLE, recipe="faq", weight=2.0)
+        for pair in make_pairs(language)
+    ]
+    settings = AnswerSettings(context_passages=4)
+    examples = grounded_examples(pairs, Neighbours(pairs), len, settings, SynthSettings(grounded_groups=12))
+    asked = {pair.question: pair for pair in pairs}
+    groups = Counter(example.messages[0].content for example in examples if example.recipe == "grounded")
+    assert max(groups.values()) > 1
+    refused = [example for example in examples if example.recipe == "uncovered"]
+    assert refused
+    for example in examples:
+        context, question = example.messages[0].content, example.messages[-2].content
+        if example.recipe == "uncovered":
+            assert example.weight == 1.0
+            if question in asked:
+                assert asked[question].chunk.text not in context
+        else:
+            assert example.weight == 2.0
+
+
+def test_people_are_answered_in_their_own_language_only() -> None:
+    pairs = [
+        msgspec.structs.replace(pair, teacher=PEOPLE, chunk=msgspec.structs.replace(pair.chunk, id=f"{k}{n}"))
+        for k in ("en", "zh")
+        for n, pair in enumerate(make_pairs("en" if k == "en" else "zh"))
+    ]
+    pairs = [pair for two in zip(pairs[:12], pairs[12:], strict=True) for pair in two]
+    settings = AnswerSettings(context_passages=4)
+    examples = grounded_examples(pairs, Neighbours(pairs), len, settings, SynthSettings(grounded_groups=24))
+    languages = {pair.question: pair.chunk.language for pair in pairs}
+    told = [example for example in examples if example.messages[-2].content in languages]
+    assert {example.language for example in told} == {"en", "zh"}
+    assert all(languages[example.messages[-2].content] == example.language for example in told)
+
+
+TORQUES: dict[Language, tuple[str, str]] = {
+    "en": (
+        "Fastener | Q5 | Q7\nImpeller nut | 9 Nm | 12 Nm\nDrain plug | 4 Nm | 6 Nm",
+        "How tight is the drain plug?",
+    ),
+    "zh": (
+        "紧固部位 | T3 | T6\n门铰链螺栓 | 28 N·m | 35 N·m\n接地端子 | 2.8 N·m | 4.6 N·m",
+        "门铰链螺栓拧多紧？",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_part_that_is_not_there_takes_the_place_of_one_that_is(language: Language) -> None:
+    text, question = TORQUES[language]
+    chunk = Chunk(id="t", document="d", version=1, position=0, text=text, kind="table", language=language)
+    pair = Pair(question=question, answer="…", chunk=chunk, recipe="table")
+    parts = part_names([chunk])
+    assert len(parts) == 2
+    (asked,) = swap_parts([pair], parts, text, language, random.Random(3))
+    assert asked != question
+    assert not any(part.lower() in asked.lower() for part in parts)
+    nameless = msgspec.structs.replace(pair, question="What is it?")
+    assert swap_parts([nameless], parts, text, language, random.Random(3)) == []
+
+
+def test_part_numbers_and_models_are_no_parts() -> None:
+    text = "Part number: QP-1107 · Name: Shaft seal · Model: Q5"
+    chunk = Chunk(id="t", document="d", version=1, position=0, text=text, kind="table")
+    assert part_names([chunk]) == ("Shaft seal",)

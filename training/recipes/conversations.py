@@ -12,13 +12,12 @@ from assistant.core.language import Language
 from assistant.core.records import Chunk, Message
 from assistant.core.sentences import support
 from training.contexts import evidence_text
-from training.pairs import NO_CHUNK, Pair, ticket_pairs
+from training.pairs import NO_CHUNK, PEOPLE, Pair, ticket_pairs
 from training.recipes.codes import code_fields, code_rows
 from training.recipes.materials import MAX_ANSWER_CHARACTERS, Materials, fill, make_pair, plain_heading
 from training.recipes.recipe import Recipe
 from training.sources import WEIGHTS
 
-PEOPLE = "people"
 _TURN = re.compile(
     r"^(?P<who>customer|user|client|caller|agent|assistant|support|客户|用户|顾客|客服|坐席|助手|工程师)\s*[:：]\s*"
     r"(?P<text>.+)$",

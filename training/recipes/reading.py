@@ -12,15 +12,8 @@ from assistant.core.context import choose_context
 from assistant.core.prompts import not_covered
 from assistant.core.records import Message, Passage
 from assistant.core.sentences import split_sentences, support
-from training.contexts import (
-    MAX_SUPPORT_OF_ABSENT,
-    evidence_text,
-    mark_sentences,
-    models_of,
-    spread,
-    swap_names,
-    uncovered_questions,
-)
+from training.absent import MAX_SUPPORT_OF_ABSENT, models_of, swap_names, uncovered_questions
+from training.contexts import evidence_text, mark_sentences, spread
 from training.pairs import Pair
 from training.recipes.materials import Materials, fill
 from training.recipes.recipe import Recipe

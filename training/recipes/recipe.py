@@ -31,6 +31,8 @@ class Recipe(Record, frozen=True, kw_only=True):
         grounded_share: of its pairs that are set into a context of numbered passages.
         also_grounded_share: of the others, those that are asked about a context as well as by heart.
         missing_share: of its contexts, those without the passage that answers; the answer says so.
+        joins_contexts: its pairs are asked in the core's contexts, several in each, and nowhere else; those
+            that no chunk carries are left out.
         options: of the maker.
         wording: language → name → prompt templates; ``$variable`` stands for a value.
     """
@@ -45,6 +47,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     grounded_share: Share = 0.0
     also_grounded_share: Share = 0.0
     missing_share: Share = 0.0
+    joins_contexts: bool = False
     options: dict[str, OptionValue] = msgspec.field(default_factory=dict)
     wording: dict[Language, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
 
