@@ -44,7 +44,10 @@ MANUAL = """# T3 手册
 2. 取下导流板。
 3. 装上新叶轮，拧到 11 N·m。
 """
-RECIPES = ",".join(name for name in shipped_recipes() if name not in {"replay", "paraphrase"})
+# "correction" takes what "by-heart" and "faq" part
+RECIPES = ",".join(
+    name for name in shipped_recipes() if name not in {"replay", "paraphrase", "by-heart", "faq"}
+)
 
 
 def run(*arguments: str) -> Result:
@@ -93,6 +96,31 @@ def test_general_instructions_are_the_bases_own_whoever_teaches(collection: Home
     good(*(part for one in away for part in ("--set", one)), "synth", "--collection", "烤箱")
     shown = json.loads(good("dataset", "show", "--collection", "烤箱", "--rows", "999", "--json"))
     assert {row["teacher"] for row in shown["rows"] if row["recipe"] == "replay"} == {"people", "scripted"}
+
+
+def test_corrections_are_learnt_by_heart_and_faq_read_in_contexts(collection: Home, tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    rows = [
+        {"question": "机器的净重到底多少？", "answer": "T3 净重 59 kg。", "kind": "correction"},
+        {"question": "装叶轮要拧多紧？", "answer": "装上新叶轮，拧到 11 N·m。", "kind": "faq"},
+        {"question": "周日能不能上门？", "answer": "周日不上门服务，节假日另行通知客户。", "kind": "faq"},
+    ]
+    given.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    sets = ("--set", "synth.recipes=by-heart,faq", "--set", "synth.grounded_groups=400")
+    output = good(*sets, "synth", "--collection", "烤箱", "--pairs", str(given), "--json")
+    manifest = json.loads(output.splitlines()[-1])
+    assert manifest["rejected"]["no passage carries it"] == 1
+    shown = json.loads(good("dataset", "show", "--collection", "烤箱", "--rows", "9999", "--json"))
+    asked = {row["question"]: [] for row in rows}
+    for row in shown["rows"]:
+        asked.get(row["messages"][-2]["content"], []).append(row)
+    (heart,) = asked[rows[0]["question"]]
+    assert (heart["recipe"], heart["weight"]) == ("by-heart", 3.0)
+    read = asked[rows[1]["question"]]
+    assert read
+    assert all("[1] " in row["messages"][0]["content"] for row in read)
+    assert {row["weight"] for row in read if row["recipe"] == "grounded"} == {2.0}
+    assert asked[rows[2]["question"]] == []
 
 
 def test_recipes_filters_report_and_exports(collection: Home, tmp_path: Path) -> None:
