@@ -2,7 +2,7 @@
 
 - the context's own first question, its passage taken out (near misses stay),
 - a model or code that does not exist put in the place of one that does,
-- a part that the context does not name put in the place of one that it does,
+- a part that the context does not name put in the place of one that it does, where that is set,
 - what manuals of this kind do not tell,
 - what people asked about another passage of a document in the context.
 """
@@ -38,11 +38,11 @@ class Names(NamedTuple):
     parts: Sequence[str]
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], passages: Iterable[Passage]) -> Names:
-        """Return what pairs and passages name."""
+    def of(cls, pairs: Sequence[Pair], passages: Iterable[Passage], *, has_parts: bool) -> Names:
+        """Return what pairs and passages name; no parts where none are to be asked for."""
         chunks = [*(pair.chunk for pair in pairs), *(passage.chunk for passage in passages)]
         codes = sorted({match for pair in pairs for match in _MODEL_OR_CODE.findall(pair.question)})
-        return cls(codes, part_names(chunks))
+        return cls(codes, part_names(chunks) if has_parts else ())
 
 
 def is_real(pair: Pair) -> bool:
@@ -129,7 +129,7 @@ def swap_parts(
     """Return questions about a part with another in its place, one that the text does not name."""
     strange = [thing for thing in read_list("things", language) if thing.lower() not in text.lower()]
     swapped = []
-    for pair in rng.sample(pairs, min(6, len(pairs))) if strange else []:
+    for pair in rng.sample(pairs, min(6, len(pairs))) if strange and parts else []:
         named = next((part for part in parts if part.lower() in pair.question.lower()), "")
         if named:
             thing = rng.choice(strange)

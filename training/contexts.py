@@ -55,7 +55,8 @@ def grounded_examples(
     rng = random.Random(synth.seed)
     anchors = choose_anchors(pairs, synth.grounded_groups, rng)
     found = searcher.search_many([pair.question for pair in anchors], 2 * answer.context_passages + 1)
-    names = Names.of(pairs, (passage for passages in found for passage in passages))
+    shown = (passage for passages in found for passage in passages)
+    names = Names.of(pairs, shown, has_parts=synth.uncovered_parts)
     examples: list[Example] = []
     for anchor, passages in zip(anchors, found, strict=True):
         is_shown = rng.random() < ORACLE_SHARE and not is_real(anchor)

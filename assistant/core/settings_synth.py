@@ -22,6 +22,7 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             small model that meets more refusals refuses whatever is worded unlike its training questions.
             Measured on the sample suite's 54 answerable questions: with one refusal in six grounded examples
             it refused all 14 colloquial ones, with one in 17 (0.4) eleven of 54, with one in 32 (0.2) two.
+        uncovered_parts: some of that asks for a part that the context does not name in place of one it does.
         replay: general instructions mixed in.
         seed: of every random choice.
         recipes: further recipes: names from ``deskmate synth recipes``, or TOML files of one's own.
@@ -38,6 +39,7 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     closed_book: Count = 40
     grounded_groups: Count = 88
     uncovered_share: Share = 0.2
+    uncovered_parts: bool = False
     replay: Count = 96
     seed: int = 7
     recipes: tuple[str, ...] = ()
