@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from assistant.core.errors import InputError
+from assistant.core.errors import InputError, ModelError
 from assistant.core.home import Home
 from assistant.core.ids import content_id
 from assistant.core.jsonl import write_json
@@ -20,13 +21,14 @@ from assistant.core.records import Example, Record
 from assistant.core.runs import Run
 from assistant.core.settings import Settings
 from assistant.core.settings_train import TrainSettings
+from assistant.engine.adapters import check_seal
 from assistant.engine.canary import write_prompts
 from assistant.models.folders import model_fingerprint, resolve_model
 from assistant.store.adapters import Adapter, Adapters
 from assistant.store.candidates import write_candidate
 from assistant.store.database import Database
 from training.dataset import DatasetManifest
-from training.lora import train_adapter
+from training.lora import forget_checkpoint, split_examples, train_adapter
 from training.processes import Processes
 from training.session import TrainReport
 
@@ -49,7 +51,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
         base_hash: of the base's weights; another base refuses the adapter.
         template_hash: of the base's chat template and the prompt templates.
         dataset_hash: of the dataset.
-        chunks: ids of the chunks that it learnt from.
+        chunks: ids of the chunks that it learnt from, without those of rows that were held out.
         documents: document → numbers of its versions that it learnt from.
         access: who may read all that it learnt from; empty for everybody.
         settings: of the training.
@@ -103,7 +105,8 @@ def train_collection(
     Raises:
         InputError: nobody may read all examples, or there are none.
         ModelError: the base model is missing or broken, or training went astray.
-        ResourceError: memory will not suffice.
+        ResourceError: memory or disk will not suffice.
+        CollectionBusy: another process trains the same adapter now.
     """
     processes = processes or Processes()
     access = common_access(examples)
@@ -113,22 +116,11 @@ def train_collection(
     folder = home.adapters / name
     with database.read() as session:
         known = Adapters(session).find(name)
+    is_there = known is not None and is_whole(folder)
     processes.wait()  # all have looked before one writes
     report = None
-    if known is None or not (folder / CARD).exists():
+    if known is None or not is_there:
         run = _start_run(home, name, settings, manifest, base, fingerprint, processes)
-        report = train_adapter(
-            examples,
-            base,
-            folder,
-            run,
-            settings.train,
-            progress if processes.is_main else NoProgress(),
-            dtype=settings.engine.dtype,
-            processes=processes,
-        )
-        if processes.is_main:
-            write_prompts(folder, examples)
         known = Adapter(
             name=name,
             collection=manifest.collection,
@@ -136,10 +128,23 @@ def train_collection(
             base_fingerprint=fingerprint,
             dataset_hash=manifest.id,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            is_active=known is not None and known.is_active,
         )
-        card = _card(known, examples, access, base, settings, report)
-        if processes.is_main:
-            _register(known, card, database)
+        with run.alone() if processes.is_main else nullcontext():
+            report = train_adapter(
+                examples,
+                base,
+                folder,
+                run,
+                settings.train,
+                progress if processes.is_main else NoProgress(),
+                dtype=settings.engine.dtype,
+                processes=processes,
+            )
+            if processes.is_main:
+                write_prompts(folder, examples)
+                _register(known, _card(known, examples, access, base, settings, report), database)
+                forget_checkpoint(run)
     if processes.is_main and role != "kept" and settings.train.method in SERVED_METHODS:
         write_candidate(home.collection(manifest.collection), name)
         if role == "served":
@@ -147,6 +152,16 @@ def train_collection(
                 Adapters(session).activate(name)
             known = msgspec.structs.replace(known, is_active=True)
     return known, report
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether an adapter's card can be read and its weights are those that were written."""
+    try:
+        read_card(folder)
+        check_seal(folder, None)
+    except (OSError, msgspec.DecodeError, ModelError):
+        return False
+    return True
 
 
 def adapter_name(
@@ -235,6 +250,7 @@ def _card(
     settings: Settings,
     report: TrainReport,
 ) -> AdapterCard:
+    learnt = split_examples(examples, settings.train).train
     return AdapterCard(
         name=adapter.name,
         collection=adapter.collection,
@@ -243,8 +259,8 @@ def _card(
         base_hash=adapter.base_fingerprint,
         template_hash=chat_template_hash(base),
         dataset_hash=adapter.dataset_hash,
-        chunks=tuple(sorted({chunk for example in examples for chunk in example.chunk_ids})),
-        documents=learnt_documents(examples),
+        chunks=tuple(sorted({chunk for example in learnt for chunk in example.chunk_ids})),
+        documents=learnt_documents(learnt),
         access=access,
         settings=settings.train,
         metrics=report,

@@ -22,6 +22,7 @@ class State(msgspec.Struct, kw_only=True):
         random: state of the random generator, for dropout.
         best: score and weights of the best validation, None before the first.
         misses: validations without gain since then.
+        asked: steps done at the last validation.
     """
 
     step: int
@@ -30,6 +31,7 @@ class State(msgspec.Struct, kw_only=True):
     random: Any
     best: tuple[float, Any] | None = None
     misses: int = 0
+    asked: int = 0
 
 
 def write_checkpoint(folder: Path, state: State) -> None:

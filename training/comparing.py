@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from assistant.core.errors import NotFoundError
+from assistant.core.errors import InputError, NotFoundError
 from assistant.core.records import Record
 from training.adapters import RUN_KIND
 from training.lora import REPORT
@@ -47,6 +47,7 @@ def compare_runs(runs: Path, first: str, second: str) -> Comparison:
 
     Raises:
         NotFoundError: there is no such run, or it has not ended.
+        InputError: what it left is damaged.
     """
     folders = [find_run(runs, name) for name in (first, second)]
     about = [_flat(_read(folder / "run.json")) for folder in folders]
@@ -80,8 +81,10 @@ def find_run(runs: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-    return found
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

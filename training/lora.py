@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from assistant.core.errors import DeskmateError, InputError, ResourceError
 from assistant.core.jsonl import write_json
 from assistant.core.progress import Progress
@@ -16,6 +18,7 @@ from assistant.core.records import Example
 from assistant.core.runs import Run
 from assistant.core.settings_train import TrainSettings
 from training.curves import write_curves
+from training.losses import SharedPrefix
 from training.memory import (
     MemoryPlan,
     base_bytes,
@@ -25,7 +28,7 @@ from training.memory import (
     reset_peak,
 )
 from training.processes import Processes
-from training.rendering import Pack, make_packs, render_learnt
+from training.rendering import Pack, make_packs, render_learnt, tokenize_example
 from training.session import CHECKPOINT, Session, TrainReport
 from training.student import Student, training_dtype
 from training.validation import Split, hold_out
@@ -48,7 +51,8 @@ def train_adapter(
 ) -> TrainReport:
     """Train an adapter and write it to ``adapter_folder``.
 
-    The run's folder keeps a checkpoint; the same call after a crash goes on from it.
+    The run's folder keeps a checkpoint until ``forget_checkpoint``; the same call after a crash goes on
+    from it.
 
     Raises:
         InputError: there is nothing to train on, or an example is broken.
@@ -61,18 +65,21 @@ def train_adapter(
     reset_peak()
     compute = training_dtype(settings, dtype)
     weights = base_bytes(base_folder, settings, compute)
-    free = free_memory()
+    free = free_memory(_processes_here(processes))
     least = MemoryPlan(base=weights, adapter=0, activations=0, logits=0)
     refuse_too_much(least.total, free, least.describe(), settings)
     with _memory_errors(settings):
         student = Student(base_folder, settings, compute)
         packs = make_packs(split.train, student.tokenizer, settings.step_tokens)
         fitting = _fitting(packs, student.window_tokens)
+        way = student.choose_loss(fitting)
         learnt = sum(weight.numel() for _, weight in student.named_weights())
-        plan = plan_memory(student.config, weights, learnt, fitting, settings, compute)
+        is_shared = way == SharedPrefix.__name__
+        plan = plan_memory(student.config, weights, learnt, fitting, settings, compute, is_shared=is_shared)
         refuse_too_much(plan.total, free, plan.describe(), settings)
+        split = msgspec.structs.replace(split, valid=_answerable(split.valid, student))
         session = Session(student, fitting, split, run, settings, progress, processes)
-        session.way = student.choose_loss(fitting)
+        session.way = way
         if processes.is_main:
             _write_seen(run, split, student)
         session.work()
@@ -84,8 +91,12 @@ def train_adapter(
     if processes.is_main:
         write_json(run.folder / REPORT, report)
         write_curves(run.folder)
-        shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
     return report
+
+
+def forget_checkpoint(run: Run) -> None:
+    """Remove what a run would go on from, once nothing is left to do."""
+    shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
 
 
 def split_examples(examples: Sequence[Example], settings: TrainSettings) -> Split:
@@ -131,6 +142,17 @@ def _fitting(packs: Sequence[Pack], window_tokens: int) -> list[Pack]:
     return fitting
 
 
+def _answerable(examples: Sequence[Example], student: Student) -> tuple[Example, ...]:
+    """Return the examples whose question and answer fit into the base's window."""
+    sizes = (len(tokenize_example(example, student.tokenizer)[0]) for example in examples)
+    return tuple(e for e, size in zip(examples, sizes, strict=True) if size <= student.window_tokens)
+
+
+def _processes_here(processes: Processes) -> int:
+    """Return how many of the processes share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", str(processes.count)))
+
+
 def _use_cores(processes: Processes) -> None:
     """Give this process its share of the cores.
 
@@ -139,8 +161,7 @@ def _use_cores(processes: Processes) -> None:
     """
     import torch
 
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes.count)))
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // together))
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // _processes_here(processes)))
 
 
 def _write_seen(run: Run, split: Split, student: Student) -> None:

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from assistant.core.errors import ModelError
 from training.rendering import Pack, pack_tensors
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ class PlainRows:
     def parts(self, pack: Pack) -> Iterator[torch.Tensor]:
         """Yield the loss of as many rows as are computed together."""
         total = sum(branch.token_weight * branch.answer_token_count for branch in pack.branches)
-        order = sorted(range(len(pack.branches)), key=lambda index: len(pack.branches[index].ids))
-        for rows in self._slices(pack, order):
+        for rows in row_slices(pack):
             losses = self._row_losses(pack, rows)
             weights = [pack.branches[row].token_weight for row in rows]
             weighted = [loss.sum() * weight for loss, weight in zip(losses, weights, strict=True)]
@@ -101,16 +101,6 @@ class PlainRows:
         import torch
 
         return torch.cat(self._row_losses(pack, list(range(len(pack.branches)))))
-
-    def _slices(self, pack: Pack, order: Sequence[int]) -> Iterator[list[int]]:
-        rows: list[int] = []
-        for row in order:
-            width = len(pack.prefix) + len(pack.branches[row].ids)
-            if rows and width * (len(rows) + 1) > ROW_TOKENS:
-                yield rows
-                rows = []
-            rows.append(row)
-        yield rows
 
     def _row_losses(self, pack: Pack, rows: Sequence[int]) -> list[torch.Tensor]:
         import torch
@@ -132,6 +122,18 @@ class PlainRows:
             targets = ids[place, start:end].to(device)
             losses.append(torch.nn.functional.cross_entropy(scores, targets, reduction="none"))
         return losses
+
+
+def row_slices(pack: Pack) -> Iterator[list[int]]:
+    """Yield the branches that are padded and computed together, those of like length."""
+    rows: list[int] = []
+    for row in sorted(range(len(pack.branches)), key=lambda index: len(pack.branches[index].ids)):
+        width = len(pack.prefix) + len(pack.branches[row].ids)
+        if rows and width * (len(rows) + 1) > ROW_TOKENS:
+            yield rows
+            rows = []
+        rows.append(row)
+    yield rows
 
 
 def choose_loss(model: Any, packs: Sequence[Pack], pad_id: int, *, has_windows: bool) -> PackLoss:
@@ -172,12 +174,20 @@ def checkpoint_activations(model: Any) -> None:
     """Let each layer compute its activations again in the backward pass instead of keeping them.
 
     transformers' own way gives up given keys and values, which the shared prefix needs.
+
+    Raises:
+        ModelError: the model's layers are not found.
     """
     import torch
 
     count = model.config.num_hidden_layers
     lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
-    for layer in lists[0] if lists else ():
+    if not lists:
+        raise ModelError(
+            f"[train] activation_checkpointing: no list of {count} layers is found in this base model "
+            f"({type(model).__name__}); without it a lower step_tokens takes less memory"
+        )
+    for layer in lists[0]:
         layer.forward = functools.partial(_checkpointed, layer.forward)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assistant.core.errors import ResourceError
 from assistant.core.records import Record
 from assistant.core.settings_train import TrainSettings
-from assistant.engine.adapters import read_shapes
+from assistant.engine.adapters import read_shapes, safetensors_files
+from training.losses import row_slices
 from training.rendering import Pack
 
 MEBIBYTE = 2**20
@@ -53,10 +54,14 @@ class MemoryPlan(Record, frozen=True, kw_only=True):
 
 
 def base_bytes(folder: Path, settings: TrainSettings, dtype: str) -> int:
-    """Return the size of a model folder's weights in memory, while training."""
+    """Return the size of a model folder's weights in memory, while training.
+
+    Raises:
+        ModelError: they are not there as safetensors, or broken.
+    """
     width = 2 if dtype == "bfloat16" else 4
     total = 0
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in safetensors_files(folder):
         for name, shape in read_shapes(file).items():
             count = 1
             for size in shape:
@@ -66,8 +71,24 @@ def base_bytes(folder: Path, settings: TrainSettings, dtype: str) -> int:
     return total
 
 
+class _Share(NamedTuple):
+    """What is computed at once: tokens with gradients, tokens each may look at, all tokens, output scores."""
+
+    own: int
+    seen: int
+    held: int
+    scores: int
+
+
 def plan_memory(
-    config: Any, base: int, adapter_weights: int, packs: Sequence[Pack], settings: TrainSettings, dtype: str
+    config: Any,
+    base: int,
+    adapter_weights: int,
+    packs: Sequence[Pack],
+    settings: TrainSettings,
+    dtype: str,
+    *,
+    is_shared: bool = True,
 ) -> MemoryPlan:
     """Return what training takes at its peak.
 
@@ -78,6 +99,8 @@ def plan_memory(
         packs: what is trained on.
         settings: of training.
         dtype: of the base.
+        is_shared: examples share their context's tokens; else each is a row of its own, with output scores at
+            every position.
     """
     width = 2 if dtype == "bfloat16" else 4
     hidden, layers = config.hidden_size, config.num_hidden_layers
@@ -85,21 +108,34 @@ def plan_memory(
     heads = config.num_attention_heads
     keys = 2 * hidden * (getattr(config, "num_key_value_heads", None) or heads) // heads
     activations = logits = 0
-    for pack in packs:
-        own = pack.token_count - len(pack.prefix)
+    for share in (share for pack in packs for share in _shares(pack, width, is_shared=is_shared)):
+        own = share.own
         # measured on Qwen2: what autograd keeps of a layer for a token; the norms keep fp32
         layer = own * ((10 * hidden + 5 * inner) * width + 6 * hidden * 4)
-        attention = heads * own * pack.token_count * width
+        attention = heads * own * share.seen * width
         if settings.activation_checkpointing:
             kept = layer + attention + layers * own * hidden * width
         else:
             kept = layers * (layer + attention)
-        kept += layers * pack.token_count * keys * width
+        kept += layers * share.held * keys * width
         activations = max(activations, kept)
-        logits = max(logits, pack.answer_token_count * config.vocab_size * _LOGIT_BYTES)
+        logits = max(logits, share.scores * config.vocab_size)
     return MemoryPlan(
         base=base, adapter=adapter_weights * _ADAPTER_BYTES, activations=activations, logits=logits
     )
+
+
+def _shares(pack: Pack, width: int, *, is_shared: bool) -> Iterator[_Share]:
+    """Yield what a pack takes at once; ``scores`` in bytes for each word of the vocabulary."""
+    if is_shared:
+        own = pack.token_count - len(pack.prefix)
+        yield _Share(own, pack.token_count, pack.token_count, pack.answer_token_count * _LOGIT_BYTES)
+        return
+    for rows in row_slices(pack):
+        longest = len(pack.prefix) + max(len(pack.branches[row].ids) for row in rows)
+        own = longest * len(rows)
+        learnt = sum(pack.branches[row].answer_token_count for row in rows)
+        yield _Share(own, longest, own, 2 * own * width + learnt * (_LOGIT_BYTES - 2))
 
 
 def refuse_too_much(needed: int, free: int, arithmetic: str, settings: TrainSettings) -> None:
@@ -123,19 +159,28 @@ def refuse_too_much(needed: int, free: int, arithmetic: str, settings: TrainSett
     )
 
 
-def free_memory() -> int:
-    """Return how many bytes this process may still take: of the GPU, else of the machine or its group."""
+def free_memory(process_count: int = 1) -> int:
+    """Return how many bytes this process may still take: of the GPU, else its share of the machine or group.
+
+    Args:
+        process_count: how many train together on this machine.
+    """
     import psutil
     import torch
 
     if torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
     free = int(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
-    return free
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        free = min(free, group_memory(Path("/sys/fs/cgroup")))
+    return free // process_count
+
+
+def group_memory(group: Path) -> int:
+    """Return how many bytes a control group may still take; files that it only keeps in memory make room."""
+    limit = int((group / "memory.max").read_text())
+    kept = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return limit - int((group / "memory.current").read_text()) + int(kept["inactive_file"])
 
 
 def reset_peak() -> None:

@@ -68,13 +68,18 @@ class Processes:
             self._state.destroy_process_group()
 
 
+def launched_count() -> int:
+    """Return how many processes a launcher started to train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def open_processes() -> Processes:
     """Join the other processes if a launcher started this one as one of several.
 
     ``accelerate launch`` and ``torchrun`` tell by WORLD_SIZE; processors talk through gloo, GPUs through
     NCCL, one GPU for each process.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if launched_count() == 1:
         return Processes()
     import torch
     from accelerate import PartialState

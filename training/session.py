@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.core.errors import ModelError
+import msgspec
+
+from assistant.core.errors import InputError, ModelError
 from assistant.core.ids import content_id
 from assistant.core.jsonl import read_finished_jsonl, write_jsonl
 from assistant.core.progress import Progress
@@ -38,7 +40,7 @@ class TrainReport(Record, frozen=True, kw_only=True):
         adapter: folder of the adapter.
         steps: optimiser steps.
         examples: examples trained on.
-        tokens: tokens computed over all epochs.
+        tokens: tokens computed over all epochs, by all processes.
         seconds: wall time, over all resumptions.
         first_loss: mean loss of the first tenth.
         last_loss: mean loss of the last tenth.
@@ -120,8 +122,10 @@ class Session:
         self._order = step_order(packs, settings)
         self._steps = math.ceil(len(self._order) / processes.count)
         ids = (example.id for example in split.train)
-        self._fingerprint = content_id(str(settings), str(processes.count), *ids)
+        shaping = msgspec.structs.replace(settings, memory_mebibytes=0)
+        self._fingerprint = content_id(str(shaping), str(processes.count), *ids)
         self._done = 0
+        self._asked = 0  # steps done at the last validation
         self._is_whole = True  # no step is under way
         self._best: tuple[float, list[torch.Tensor]] | None = None
         self._misses = 0
@@ -134,6 +138,7 @@ class Session:
         self._progress.start("training", self._steps)
         self._progress.advance(self._done)
         try:
+            self._validate()  # where it was stopped while it asked
             while self._done < self._steps and not self._has_stopped:
                 self._step()
                 self._validate()
@@ -151,14 +156,14 @@ class Session:
     def _has_stopped(self) -> bool:
         return 0 < self._settings.patience <= self._misses
 
-    def _pack(self, step: int) -> Pack:
-        place = step * self._processes.count + self._processes.rank
+    def _pack(self, step: int, rank: int) -> Pack:
+        place = step * self._processes.count + rank
         return self._packs[self._order[place % len(self._order)]]
 
     def _step(self) -> None:
         began, worked = time.monotonic(), time.process_time()
-        pack, rate = self._pack(self._done), learning_rate(self._done, self._steps, self._settings)
-        loss = self._student.backward(pack)
+        rate = learning_rate(self._done, self._steps, self._settings)
+        loss = self._student.backward(self._pack(self._done, self._processes.rank))
         self._is_whole = False
         value, norm = self._optimizer.step(rate, loss, self._processes)
         self._is_whole = True
@@ -168,11 +173,12 @@ class Session:
                 "this step is kept; a lower [train] learning_rate helps"
             )
         self._done += 1
-        self._tell(pack, value, norm, rate, (time.monotonic() - began, time.process_time() - worked))
+        self._tell(value, norm, rate, (time.monotonic() - began, time.process_time() - worked))
 
-    def _tell(self, pack: Pack, loss: float, norm: float, rate: float, spent: tuple[float, float]) -> None:
+    def _tell(self, loss: float, norm: float, rate: float, spent: tuple[float, float]) -> None:
         seconds, cpu_seconds = spent
-        tokens = pack.token_count * self._processes.count
+        packs = (self._pack(self._done - 1, rank) for rank in range(self._processes.count))
+        tokens = sum(pack.token_count for pack in packs)
         self._log(
             step=self._done - 1,
             loss=round(loss, 5),
@@ -187,9 +193,7 @@ class Session:
         self._progress.advance(note=note)
 
     def _validate(self) -> None:
-        every = max(1, self._steps // self._settings.validations)
-        is_last = self._done == self._steps
-        if not self._split.valid or (self._done % every and not is_last):
+        if not (self._split.valid and self._is_due(self._done) and self._asked < self._done):
             return
         began = time.monotonic()
         score = validation_score(self._student, self._split.valid, self._processes)
@@ -197,11 +201,17 @@ class Session:
             self._best, self._misses = (score, self._optimizer.weights()), 0
         else:
             self._misses += 1
+        self._asked = self._done
         self._log(
             step=self._done - 1,
             validation_score=round(score, 4),
             validation_seconds=round(time.monotonic() - began, 2),
         )
+
+    def _is_due(self, done: int) -> bool:
+        """Whether answers are scored after so many steps: evenly spread, the last time at the end."""
+        times = self._settings.validations
+        return done * times // self._steps > max(0, done - 1) * times // self._steps
 
     def _log(self, **values: float | str) -> None:
         if self._processes.is_main:
@@ -215,12 +225,23 @@ class Session:
         if state is not None:
             self._optimizer.put_state(state.optimizer)
             torch.set_rng_state(state.random)
-            self._done, self._misses = state.step, state.misses
+            self._done, self._misses, self._asked = state.step, state.misses, state.asked
             self._best = (state.best[0], state.best[1]) if state.best else None
         if self._processes.is_main:
-            rows = read_finished_jsonl(self._run.metrics_path, dict[str, float])
-            write_jsonl(self._run.metrics_path, [row for row in rows if row["step"] < self._done])
+            rows = self._metrics()
+            write_jsonl(self._run.metrics_path, [row for row in rows if self._stands(row)])
         self._processes.wait()
+
+    def _metrics(self) -> list[dict[str, int | float]]:
+        path = self._run.metrics_path
+        try:
+            return read_finished_jsonl(path, dict[str, int | float])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is damaged: {error}; remove {path.parent} to begin anew") from error
+
+    def _stands(self, row: Mapping[str, float]) -> bool:
+        """Whether a row of metrics is of what the checkpoint holds."""
+        return row["step"] < (self._asked if "validation_score" in row else self._done)
 
     def _checkpoint(self) -> None:
         import torch
@@ -235,12 +256,13 @@ class Session:
             random=torch.get_rng_state(),
             best=self._best,
             misses=self._misses,
+            asked=self._asked,
         )
         write_checkpoint(self._run.folder / CHECKPOINT, state)
 
     def report(self, adapter: Path, too_long: int) -> TrainReport:
         """Return what came out."""
-        every = read_finished_jsonl(self._run.metrics_path, dict[str, float])
+        every = self._metrics()
         rows = [row for row in every if "loss" in row]
         losses = [row["loss"] for row in rows]
         tenth = max(1, len(losses) // 10)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.core.errors import ModelError
+from assistant.core.errors import ModelError, ResourceError
 from assistant.core.jsonl import write_json
 from assistant.core.records import Message
 from assistant.core.settings_train import TrainSettings
@@ -24,6 +24,7 @@ from training.rendering import Pack
 if TYPE_CHECKING:
     import torch
 
+MODEL_CARD = "README.md"
 _PROBE = (
     Message(role="system", content="Passage one."),
     Message(role="user", content="Question two?"),
@@ -56,8 +57,10 @@ class Student:
         self.window_tokens = loaded.window_tokens
         self._has_windows = loaded.has_windows
         check_template(base_folder, loaded)
-        with warnings.catch_warnings():  # PEFT asks transformers by an old name
+        check_targets(loaded.model, settings.targets)
+        with warnings.catch_warnings():  # PEFT asks transformers by an old name, and tells of layers of GPT-2
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "fan_in_fan_out")
             self.model: Any = get_peft_model(
                 loaded.model, adapter_config(settings), autocast_adapter_dtype=False
             )
@@ -108,7 +111,7 @@ class Student:
                 module.train()
 
     def generate(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-        """Return the greedy continuation of each prompt."""
+        """Return the greedy continuation of each prompt, within the base's window."""
         import torch
 
         longest = max(map(len, prompts))
@@ -125,7 +128,7 @@ class Student:
             out = self.causal.generate(
                 input_ids=ids.to(device),
                 attention_mask=seen.to(device),
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=max(1, min(max_new_tokens, self.window_tokens - longest)),
                 do_sample=False,
                 eos_token_id=self.end_ids,
                 pad_token_id=self.pad_id,
@@ -135,15 +138,58 @@ class Student:
         return [self.tokenizer.decode(row.tolist()) for row in out[:, longest:]]
 
     def save(self, folder: Path) -> None:
-        """Write the adapter's folder; it appears whole or not at all."""
+        """Write the adapter's folder; it appears whole or not at all.
+
+        Raises:
+            ResourceError: the disk does not take it.
+        """
+        for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a process that was killed here
+            shutil.rmtree(left, ignore_errors=True)
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        self.model.save_pretrained(temporary)
-        _write_plain_config(temporary / CONFIG_FILE, self._base_folder)
-        seal_adapter(temporary, self._base_folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(folder)
+        try:
+            self._write(temporary)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        from safetensors import SafetensorError
+
+        try:
+            self.model.save_pretrained(folder)
+        except SafetensorError as error:
+            raise ResourceError(
+                f"the adapter cannot be written to {folder.parent}: {error}; the last checkpoint is kept",
+                next_command="deskmate doctor",
+            ) from error
+        (folder / MODEL_CARD).unlink(missing_ok=True)  # PEFT's empty form, with the path of the base
+        _write_plain_config(folder / CONFIG_FILE, self._base_folder)
+        seal_adapter(folder, self._base_folder)
+
+
+def check_targets(model: Any, targets: Sequence[str]) -> None:
+    """Refuse layers that the base does not have or that no engine here adapts; PEFT passes over some of them.
+
+    Raises:
+        ModelError: naming what is there instead.
+    """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    ]
+    unknown = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in names)]
+    if unknown:
+        there = sorted({name.rpartition(".")[2] for name in names})
+        raise ModelError(
+            f"[train] targets: {', '.join(map(repr, unknown))} is no linear layer below the base model's "
+            f"output head; there are {', '.join(there)}"
+        )
 
 
 def adapter_config(settings: TrainSettings) -> Any:

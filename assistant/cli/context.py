@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -157,6 +158,20 @@ class TerminalProgress:
             of = f" of {self._total}" if self._total is not None else ""
             self._console.print(f"{self._stage}: {self._done}{of}")
         self._stage = ""
+
+
+def refuse_own_options(ctx: click.Context) -> None:
+    """Refuse options of a group's own work that stand before one of its commands, which would not see them.
+
+    Raises:
+        click.UsageError: naming the first one.
+    """
+    for option in ctx.command.params:
+        if ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+            command = ctx.invoked_subcommand
+            raise click.UsageError(
+                f"{option.opts[-1]} stands before {command!r}, which does not see it; put it after"
+            )
 
 
 def print_json(value: Any) -> None:

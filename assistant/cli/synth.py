@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.context import Context, pass_context, print_json, refuse_own_options
 from assistant.cli.jobs import background_option, enqueue
 from assistant.core.records import Record
 from assistant.jobs.records import Job, Outcome
@@ -56,6 +56,7 @@ def synth(
     The sample suite is always kept out. A dataset that is there already and still fits is not made again.
     """
     if click_context.invoked_subcommand is not None:
+        refuse_own_options(click_context)
         return
     context = click_context.find_object(Context)
     if context is None:

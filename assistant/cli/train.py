@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from assistant.cli.context import Context, pass_context, print_json
+from assistant.cli.context import Context, pass_context, print_json, refuse_own_options
 from assistant.cli.jobs import background_option, enqueue
-from assistant.core.errors import DeskmateError, InputError
+from assistant.core.errors import DeskmateError, InputError, ModelError
 from assistant.core.records import Example, Record
 from assistant.core.settings import ENVIRONMENT_PREFIX, Settings, load_settings
 from assistant.jobs.records import Job, Outcome
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 collection_option = click.option(
     "--collection", default="default", show_default=True, help="Name of the collection."
 )
+NOTHING_HELD_OUT = (
+    "no answer was scored: of so few documents and chunks nothing could be held out, or nothing short enough"
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -44,10 +48,12 @@ def train(ctx: click.Context, collection: str, *, serve: bool, background: bool,
     midway, the same command goes on from the last checkpoint; finished, it trains nothing.
     """
     if ctx.invoked_subcommand is not None:
+        refuse_own_options(ctx)
         return
     context = ctx.find_object(Context)
     assert context is not None  # noqa: S101 - set by the top-level group
     if background:
+        _refuse_launcher("--background")
         arguments = TrainArguments(serve=serve)
         enqueue(context, "train", collection, msgspec.structs.asdict(arguments), as_json=as_json)
         return
@@ -108,6 +114,7 @@ def sweep(
     """
     from training.sweeping import parse_grid
 
+    _refuse_launcher("a sweep")
     if background:
         _grid_settings(context, parse_grid(texts))  # refused now, not when a worker takes it up
         arguments = TrainArguments(grid=texts)
@@ -118,6 +125,7 @@ def sweep(
         print_json({"trials": trials})
     else:
         _show_trials(trials, collection)
+    _refuse_failed(trials)
 
 
 class TrainArguments(Record, frozen=True, kw_only=True):
@@ -132,6 +140,7 @@ def train_job(context: Context, job: Job) -> Outcome:
     arguments = msgspec.convert(job.arguments, TrainArguments)
     if arguments.grid:
         trials = _sweep(context, job.collection, arguments.grid)
+        _refuse_failed(trials)
         return Outcome(result={"trials": msgspec.to_builtins(trials)})
     role = _role(serve=arguments.serve)
     adapter, report = _train(context, job.collection, context.settings, role=role)
@@ -170,6 +179,7 @@ def _sweep(context: Context, collection: str, texts: tuple[str, ...]) -> list[Tr
 
     grid = parse_grid(texts)
     wanted = _grid_settings(context, grid)  # all checked first
+    _read_dataset(context, collection)
     return run_sweep(grid, lambda tried: _try(context, collection, tried, wanted[_key(tried)]))
 
 
@@ -198,15 +208,51 @@ def _show(context: Context, adapter: Adapter, report: TrainReport | None) -> Non
             f"{report.seconds:.0f} s, loss {report.first_loss:.2f} → {report.last_loss:.2f}"
         )
         click.echo(f"{report.tokens_per_second:.0f} tokens/s, peak {report.peak_mebibytes} MiB")
-    if report is not None and report.validation_score is not None:
-        early = ", stopped early" if report.stopped_early else ""
-        click.echo(f"held-out answers score {report.validation_score:.2f}{early}")
+    if report is not None:
+        _show_left_out(report)
+        _show_validation(report, is_asked=context.settings.train.validation_examples > 0)
     click.echo(f"folder: {adapter.folder}")
     if context.settings.train.method in SERVED_METHODS:
         click.echo("served from now on" if adapter.is_active else "not served: eval and release come first")
         click.echo(f"next: deskmate eval --collection {adapter.collection}")
     else:
         click.echo("not served: the engines serve plain LoRA; this method's adapter can be loaded with PEFT")
+
+
+def _show_left_out(report: TrainReport) -> None:
+    if report.too_long:
+        examples = report.examples + report.too_long
+        click.echo(f"{report.too_long} of {examples} examples were left out: longer than the base's window")
+
+
+def _show_validation(report: TrainReport, *, is_asked: bool) -> None:
+    if report.validation_score is not None:
+        early = ", stopped early" if report.stopped_early else ""
+        click.echo(f"held-out answers score {report.validation_score:.2f}{early}")
+    elif is_asked:
+        click.echo(NOTHING_HELD_OUT)
+
+
+def _refuse_launcher(what: str) -> None:
+    """Refuse, in each of the processes that a launcher started, what one process does by itself.
+
+    Raises:
+        InputError: there are several.
+    """
+    from training.processes import launched_count
+
+    if launched_count() > 1:
+        raise InputError(f"{what} is for one process; run it without accelerate's launcher")
+
+
+def _refuse_failed(trials: Sequence[Trial]) -> None:
+    """End a sweep with an error of which nothing came.
+
+    Raises:
+        ModelError: every combination failed.
+    """
+    if all(trial.report is None for trial in trials):
+        raise ModelError(f"no combination of the grid could be trained; the first: {trials[0].error}")
 
 
 def _settings(context: Context, tried: Combination) -> Settings:
@@ -241,10 +287,25 @@ def _show_trials(trials: list[Trial], collection: str) -> None:
             click.echo(f"  failed: {shown}: {trial.error}")
             continue
         report = trial.report
-        click.echo(f"  {trial.score:5.2f} {report.last_loss:10.2f} {report.seconds:8.0f}  {shown}")
-    if trials and trials[0].report is not None:
-        flags = " ".join(f"--set {key}={value}" for key, value in trials[0].settings.items())
-        click.echo(f"next: deskmate {flags} train --collection {collection}")
+        score = "    –" if report.validation_score is None else f"{trial.score:5.2f}"
+        click.echo(f"  {score} {report.last_loss:10.2f} {report.seconds:8.0f}  {shown}")
+    best = trials[0].report
+    if best is not None:
+        if best.validation_score is None:
+            click.echo(NOTHING_HELD_OUT)
+        command = ["deskmate", *_given_options(), *_as_flags(trials[0].settings), "train"]
+        click.echo(f"next: {shlex.join([*command, '--collection', collection])}")
+
+
+def _given_options() -> list[str]:
+    """Return the files and settings that this command was given, for one that is to train the same."""
+    given = click.get_current_context().find_root().params
+    files = [part for file in given["files"] for part in ("--config", str(file))]
+    return files + [part for flag in given["flags"] for part in ("--set", flag)]
+
+
+def _as_flags(settings: Combination) -> list[str]:
+    return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
 
 def _key(tried: Combination) -> str:

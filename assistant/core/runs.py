@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
+from assistant.core.errors import CollectionBusy
 from assistant.core.jsonl import append_jsonl, write_json
 
 _PACKAGES = (
@@ -76,6 +79,20 @@ class Run:
     def metrics_path(self) -> Path:
         """Path of ``metrics.jsonl``."""
         return self.folder / "metrics.jsonl"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the run for the time of the block; a killed one keeps nobody out.
+
+        Raises:
+            CollectionBusy: another one is at work in it.
+        """
+        with (self.folder / ".lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CollectionBusy(f"another process is at work in run {self.folder.name}") from error
+            yield
 
     def log(self, **values: float | str) -> None:
         """Append one row of metrics."""

@@ -341,7 +341,19 @@ def _from_text(text: str, kind: Any) -> object:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
+        return _unbounded(text, kind)
+
+
+def _unbounded(text: str, kind: Any) -> object:
+    """Read a text that may be out of bounds, so that the check names the bound and not the type."""
+    try:
+        return msgspec.convert(text, _bare(kind), strict=False)
+    except msgspec.ValidationError:
         return text
+
+
+def _bare(kind: Any) -> Any:
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
 
 
 def _check(key: str, value: object) -> str | None:
@@ -359,5 +371,5 @@ def describe_type(kind: Any) -> str:
     """Return a setting's type in a few words, for ``config show``."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is Literal:
         return " | ".join(str(item) for item in typing.get_args(kind))
-    base = typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+    base = _bare(kind)
     return getattr(base, "__name__", str(base))

@@ -10,6 +10,8 @@ from msgspec import Meta
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+MAX_RANK = 256  # more is taken by no engine here
+MAX_PLUS_RATIO = 1e4
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,13 +46,13 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     method: Literal["lora", "rslora", "dora"] = "lora"
     quantize: Literal["none", "nf4"] = "none"
-    plus_ratio: Annotated[float, Meta(ge=1.0)] = 1.0
+    plus_ratio: Annotated[float, Meta(ge=1.0, le=MAX_PLUS_RATIO)] = 1.0
     targets: tuple[str, ...] = ()
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    rank: Positive = 16
+    rank: Annotated[int, Meta(ge=1, le=MAX_RANK)] = 16
     alpha: Positive = 32
-    dropout: Share = 0.0
-    learning_rate: Annotated[float, Meta(gt=0)] = 3e-4
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    learning_rate: Annotated[float, Meta(gt=0, le=1.0)] = 3e-4
     schedule: Literal["cosine", "linear"] = "cosine"
     warm_up_share: Share = 0.06
     gradient_norm: Annotated[float, Meta(gt=0)] = 1.0

@@ -17,11 +17,11 @@ from typing import Any
 from assistant.core.errors import ModelError
 from assistant.core.jsonl import write_json
 from assistant.core.records import Record
+from assistant.core.settings_train import MAX_RANK
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 SEAL_FILE = "adapter_seal.json"
-MAX_RANK = 256
 _PREFIX = "base_model.model."
 _SAMPLES = 64
 _SAMPLE_BYTES = 4096
@@ -53,7 +53,7 @@ def model_fingerprint(folder: Path) -> str:
         ModelError: it holds no weights.
     """
     digest = hashlib.sha256()
-    for file in _weight_files(folder):
+    for file in safetensors_files(folder):
         size = file.stat().st_size
         digest.update(str(size).encode())
         with file.open("rb") as stream:
@@ -85,12 +85,12 @@ def check_adapter(folder: Path, base: Path | None, *, max_rank: int = MAX_RANK) 
         ModelError: naming the folder and the reason.
     """
     config = _read_object(folder, CONFIG_FILE)
-    _check_seal(folder, base)
+    check_seal(folder, base)
     _check_config(folder, config, max_rank)
     if base is None:
         return
     base_shapes: Shapes = {}
-    for file in _weight_files(base):
+    for file in safetensors_files(base):
         base_shapes |= read_shapes(file)
     _check_tensors(folder, config, read_shapes(folder / WEIGHTS_FILE), base_shapes)
 
@@ -129,7 +129,12 @@ def _is_sound(entry: Mapping[str, Any]) -> bool:
     return bool(0 <= start <= end and (not expected or expected == end - start))
 
 
-def _check_seal(folder: Path, base: Path | None) -> None:
+def check_seal(folder: Path, base: Path | None) -> None:
+    """Refuse an adapter whose files are not those of its seal, or that is sealed for another base.
+
+    Raises:
+        ModelError: naming the file, or the base.
+    """
     if not (folder / SEAL_FILE).exists():
         return
     record = _read_object(folder, SEAL_FILE)
@@ -170,6 +175,8 @@ def _check_tensors(folder: Path, config: Mapping[str, Any], shapes: Shapes, base
         size = base.get(f"{module}.weight")
         if size is None or len(size) != 2:  # noqa: PLR2004 - a matrix
             raise ModelError(f"adapter {folder}: {name} fits no layer of the base model")
+        if config.get("fan_in_fan_out"):  # GPT-2 keeps its matrices the other way round
+            size = size[::-1]
         own = next((value for key, value in ranks.items() if module.endswith(key)), rank)
         expected = (own, size[1]) if name.endswith(".lora_A.weight") else (size[0], own)
         if shape != expected:
@@ -202,10 +209,18 @@ def _is_target(module: str, targets: list[str] | str) -> bool:
     return any(module == target or module.endswith(f".{target}") for target in targets)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def safetensors_files(folder: Path) -> list[Path]:
+    """Return a base model's weights, by which its adapters know it.
+
+    Raises:
+        ModelError: it holds none.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise ModelError(f"model folder {folder} holds no *.safetensors")
+        raise ModelError(
+            f"model folder {folder} holds no *.safetensors, by which an adapter knows its base; save the "
+            "model anew with save_pretrained of transformers"
+        )
     return files
 
 

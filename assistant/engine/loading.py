@@ -70,13 +70,18 @@ def load_model(folder: Path, dtype: str, *, quantization: Any = None) -> LoadedM
 
 def _check_tokenizer(folder: Path, tokenizer: Any, vocabulary_size: int) -> None:
     """Refuse a tokenizer that is missing, which transformers replaces by an empty one, or another model's."""
+    from jinja2 import TemplateError
+
     ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     if tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() != _PROBE:
         raise ModelError(f"model folder {folder}: the tokenizer is missing or broken", next_command=_NEXT)
     if not tokenizer.chat_template:
         raise ModelError(f"model folder {folder}: the tokenizer has no chat template; name an instruct model")
     turn = [{"role": "user", "content": _PROBE}]
-    text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    try:
+        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise ModelError(f"model folder {folder}: its chat template cannot be rendered: {error}") from error
     largest = max(tokenizer(text, add_special_tokens=False)["input_ids"])
     if largest >= vocabulary_size:
         raise ModelError(

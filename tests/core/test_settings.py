@@ -65,3 +65,21 @@ def test_every_shipped_config_loads_and_opens_with_its_command() -> None:
         assert file.read_text("utf-8").startswith("# deskmate "), file
         loaded = load_settings([file])
         assert str(file) in loaded.origins.values(), f"{file} changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "bound"),
+    [
+        ("RANK", "0", "Expected `int` >= 1"),
+        ("RANK", "257", "Expected `int` <= 256"),
+        ("DROPOUT", "1", "Expected `float` < 1.0"),
+        ("LEARNING_RATE", "1e9", "Expected `float` <= 1.0"),
+        ("LEARNING_RATE", "inf", "Expected `float` <= 1.0"),
+        ("PLUS_RATIO", "inf", "Expected `float` <= 10000.0"),
+        ("SEED", "seven", "Expected `int`, got `str`"),
+    ],
+)
+def test_a_text_out_of_bounds_is_told_the_bound(key: str, text: str, bound: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environment={f"DESKMATE__TRAIN__{key}": text})
+    assert bound in caught.value.message

@@ -52,6 +52,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is text": (lambda f: (f / "config.json").write_text("no"), "cannot be loaded"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "is missing or broken"),
     "tokenizer of another model": (edit_tokenizer, r"gives token \d+, the model knows 400"),
+    "a chat template that is no template": (
+        lambda f: (f / "chat_template.jinja").write_text("{% for m in %}"),
+        "its chat template cannot be rendered",
+    ),
     "no chat template": (lambda f: (f / "chat_template.jinja").unlink(), "has no chat template"),
 }
 

@@ -16,7 +16,7 @@ from assistant.core.settings_train import TrainSettings
 from assistant.engine.loading import load_model
 from assistant.engine.tokenizing import ChatTokenizer
 from training.dataset import make_example
-from training.lora import train_adapter
+from training.lora import forget_checkpoint, train_adapter
 from training.optimizing import learning_rate
 from training.rendering import make_packs, pack_tensors, tokenize_example
 from training.session import TrainReport
@@ -152,6 +152,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 
     for name, weight in expected.items():
         torch.testing.assert_close(resumed[name], weight, msg=name)
+    forget_checkpoint(run)
     assert not (run.folder / "checkpoint").exists()
 
 

@@ -9,9 +9,21 @@ import msgspec
 import pytest
 
 from assistant.core.errors import ResourceError
+from assistant.core.records import Example
 from assistant.core.settings_train import TrainSettings
-from training.memory import MEBIBYTE, MemoryPlan, base_bytes, free_memory, peak_memory, refuse_too_much
+from training.memory import (
+    MEBIBYTE,
+    MemoryPlan,
+    base_bytes,
+    free_memory,
+    group_memory,
+    peak_memory,
+    plan_memory,
+    refuse_too_much,
+)
+from training.rendering import make_packs
 from training.session import TrainReport
+from training.student import Student
 
 TrainTiny = Callable[..., TrainReport]
 
@@ -49,3 +61,28 @@ def test_four_bits_take_less(tiny_model: Path) -> None:
 def test_memory_is_measured() -> None:
     assert free_memory() > 64 * MEBIBYTE
     assert peak_memory() > 32 * MEBIBYTE
+
+
+def test_rows_by_themselves_take_more_than_a_shared_context(
+    tiny_model: Path, examples: list[Example]
+) -> None:
+    student = Student(tiny_model, TrainSettings(rank=2), "float32")
+    packs = make_packs(examples, student.tokenizer, 96)
+
+    def plan(*, is_shared: bool) -> MemoryPlan:
+        return plan_memory(student.config, 0, 0, packs, TrainSettings(), "float32", is_shared=is_shared)
+
+    assert plan(is_shared=False).activations > plan(is_shared=True).activations
+    rows = max(len(pack.branches) * (len(pack.prefix) + len(pack.branches[0].ids)) for pack in packs)
+    assert plan(is_shared=False).logits > rows * student.config.vocab_size * 2 * 4
+
+
+def test_a_groups_page_cache_makes_room(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 200\ninactive_file 600\n")
+    assert group_memory(tmp_path) == 700
+
+
+def test_processes_of_one_machine_share_its_memory() -> None:
+    assert free_memory(4) < free_memory() / 2

@@ -13,6 +13,7 @@ import pytest
 from assistant.core.errors import ModelError
 from assistant.core.settings_train import TrainSettings
 from assistant.engine.adapters import check_adapter
+from training.losses import checkpoint_activations
 from training.session import TrainReport
 from training.student import Student, training_dtype
 
@@ -145,3 +146,32 @@ def test_dropout_works_in_the_adapter_only(tiny_model: Path) -> None:
     training = {name for name, module in student.model.named_modules() if module.training}
     assert any("lora_dropout" in name for name in training)
     assert not any(name.endswith(("layers.0", "self_attn")) for name in training)
+
+
+@pytest.mark.parametrize("target", ["nothing", "lm_head", "embed_tokens", "roj"])
+def test_targets_that_are_not_there_are_refused_beside_others(train_tiny: TrainTiny, target: str) -> None:
+    with pytest.raises(ModelError, match=rf"\[train\] targets: '{target}' is no.*down_proj.*v_proj"):
+        train_tiny(targets=("q_proj", target))
+
+
+def test_checkpointing_that_finds_no_layers_is_refused(tiny_model: Path) -> None:
+    model = Student(tiny_model, TrainSettings(rank=2), "float32").causal
+    model.config.num_hidden_layers = 3
+    with pytest.raises(ModelError, match="no list of 3 layers"):
+        checkpoint_activations(model)
+
+
+def test_weights_by_which_no_adapter_knows_its_base_are_refused_first(
+    tiny_model: Path, tmp_path: Path, train_tiny: TrainTiny
+) -> None:
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file
+
+    base = shutil.copytree(tiny_model, tmp_path / "bin")
+    torch.save(load_file(base / "model.safetensors"), base / "pytorch_model.bin")
+    (base / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"holds no \*\.safetensors"):
+        train_tiny(base=base)
+    assert not (tmp_path / "runs" / "train-a" / "metrics.jsonl").exists()

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import resource
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
 
-from assistant.core.errors import InputError, ModelError, NotFoundError, ResourceError
+from assistant.core.errors import CollectionBusy, InputError, ModelError, NotFoundError, ResourceError
 from assistant.core.progress import NoProgress
 from assistant.core.records import Example, Message
+from assistant.core.runs import Run
+from assistant.core.settings import Settings
 from assistant.core.settings_train import TrainSettings
 from training.adapters import chat_template_hash, common_access, learnt_documents
 from training.comparing import compare_runs
 from training.curves import render_curves
+from training.lora import train_adapter
 from training.optimizing import Optimizer
-from training.session import TrainReport
+from training.processes import Processes
+from training.rendering import make_packs
+from training.session import TrainReport, step_order
+from training.student import Student
 from training.sweeping import Trial, combinations, parse_grid, run_sweep
 
 TrainTiny = Callable[..., TrainReport]
@@ -194,3 +202,105 @@ def test_another_template_is_another_hash(tiny_model: Path, tmp_path: Path) -> N
     (tmp_path / "chat_template.jinja").write_text("x", "utf-8")
     assert chat_template_hash(tmp_path) != chat_template_hash(tiny_model)
     assert chat_template_hash(tiny_model) == chat_template_hash(tiny_model)
+
+
+def test_a_run_belongs_to_one_process(tmp_path: Path) -> None:
+    run = Run.start(tmp_path, "train", "a", Settings())
+    with (
+        run.alone(),
+        pytest.raises(CollectionBusy, match="another process is at work in run train-a"),
+        Run.start(tmp_path, "train", "a", Settings()).alone(),
+    ):
+        pass
+    with run.alone():
+        pass
+
+
+def test_a_run_that_left_rubbish_is_not_compared(train_tiny: TrainTiny, tmp_path: Path) -> None:
+    for name in "ab":
+        train_tiny(name, epochs=1)
+    for text in ("{", "[]", ""):
+        (tmp_path / "runs" / "train-b" / "report.json").write_text(text)
+        with pytest.raises(InputError, match=r"train-b/report\.json cannot be read"):
+            compare_runs(tmp_path / "runs", "a", "b")
+
+
+def test_damaged_metrics_are_named(train_tiny: TrainTiny, tmp_path: Path) -> None:
+    Run.start(tmp_path / "runs", "train", "a", Settings()).metrics_path.write_text("{\n{}\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged.*remove .*train-a to begin anew"):
+        train_tiny()
+
+
+def stopped_after(steps: int) -> NoProgress:
+    class Stops(NoProgress):
+        left = steps
+
+        def advance(self, count: int = 1, note: str = "") -> None:
+            self.left -= bool(note)
+            if not self.left:
+                raise KeyboardInterrupt
+
+    return Stops()
+
+
+def test_memory_to_plan_with_does_not_begin_a_run_anew(train_tiny: TrainTiny, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(progress=stopped_after(4), memory_mebibytes=100_000)
+    before = (tmp_path / "runs" / "train-a" / "metrics.jsonl").read_bytes()
+    train_tiny()
+    assert (tmp_path / "runs" / "train-a" / "metrics.jsonl").read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize("left", [0, 1, 300, -1, -300], ids=str)
+def test_a_half_written_checkpoint_begins_anew(left: int, train_tiny: TrainTiny, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(progress=stopped_after(4), epochs=1)
+    state = tmp_path / "runs" / "train-a" / "checkpoint" / "state.pt"
+    state.write_bytes(state.read_bytes()[:left])
+    assert train_tiny(epochs=1).steps == 4
+
+
+def test_an_adapter_that_the_disk_does_not_take_leaves_nothing_behind(
+    train_tiny: TrainTiny, tmp_path: Path
+) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    (tmp_path / "adapters" / ".a.1.tmp").mkdir(parents=True)  # of a process that was killed
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limit[1]))
+        with pytest.raises(ResourceError, match=r"the adapter cannot be written.*last checkpoint is kept"):
+            train_tiny(epochs=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list((tmp_path / "adapters").iterdir()) == []
+
+
+def test_an_adapter_names_no_path_of_this_machine(train_tiny: TrainTiny, tmp_path: Path) -> None:
+    folder = Path(train_tiny(epochs=1).adapter)
+    found = {file.name for file in folder.iterdir()}
+    assert found == {"adapter_config.json", "adapter_model.safetensors", "adapter_seal.json"}
+    assert "/" not in json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+
+
+def test_tokens_of_all_processes_are_counted(
+    tiny_model: Path, examples: list[Example], tmp_path: Path
+) -> None:
+    class Second(Processes):
+        """The main one of two; the other computes the same."""
+
+        def __init__(self) -> None:
+            super().__init__(0, 2)
+
+        def average(self, tensors: Sequence[object]) -> None:
+            pass
+
+    settings = TrainSettings(rank=2, step_tokens=40)
+    run = Run.start(tmp_path, "train", "a", Settings(train=settings))
+    report = train_adapter(
+        examples, tiny_model, tmp_path / "a", run, settings, NoProgress(), dtype="float32", processes=Second()
+    )
+    packs = make_packs(examples, Student(tiny_model, settings, "float32").tokenizer, 40)
+    sizes = [packs[place].token_count for place in step_order(packs, settings)]
+    assert len(set(sizes)) > 1
+    assert report.tokens == sum(sizes) + (sizes[0] if len(sizes) % 2 else 0)

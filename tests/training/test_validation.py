@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +13,8 @@ from assistant.core.errors import InputError
 from assistant.core.prompts import not_covered
 from assistant.core.records import Example, Message
 from assistant.core.settings_train import TrainSettings
+from assistant.engine.adapters import check_adapter
+from training import session
 from training.lora import split_examples
 from training.session import TrainReport
 from training.validation import answer_score, hold_out
@@ -105,3 +109,79 @@ def test_training_stops_where_answers_gain_nothing(train_tiny: TrainTiny, exampl
     assert report.steps < 12
     assert report.validation_score is not None
     assert report.validation_examples == 2
+
+
+def asked_rows(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "runs" / "train-a" / "metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [row for row in rows if "validation_score" in row]
+
+
+def held_out(examples: list[Example]) -> list[Example]:
+    valid = [msgspec.structs.replace(row, id=f"v{row.id}", split="valid") for row in examples[:2]]
+    return [*examples, *valid]
+
+
+@pytest.mark.parametrize("times", [1, 4, 5, 99])
+def test_answers_are_scored_as_often_as_set(
+    times: int, train_tiny: TrainTiny, tmp_path: Path, examples: list[Example]
+) -> None:
+    report = train_tiny(rows=held_out(examples), validation_examples=2, validations=times, patience=0)
+    steps = [row["step"] for row in asked_rows(tmp_path)]
+    assert len(steps) == min(times, report.steps)
+    assert steps[-1] == report.steps - 1
+
+
+def test_stopped_while_it_asks_it_asks_again(
+    train_tiny: TrainTiny, tmp_path: Path, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_tiny(rows=held_out(examples), folder=tmp_path / "whole", validation_examples=2, patience=0)
+
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    asked = session.validation_score
+    scored: list[float] = []
+
+    def stopped_at_the_last(*arguments: object) -> float:
+        if len(scored) == 3:
+            raise KeyboardInterrupt
+        scored.append(asked(*arguments))  # type: ignore[arg-type]
+        return scored[-1]
+
+    for stop in (stopped_at_the_last, interrupted):
+        monkeypatch.setattr(session, "validation_score", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(rows=held_out(examples), validation_examples=2, patience=0)
+    monkeypatch.setattr(session, "validation_score", asked)
+    resumed = train_tiny(rows=held_out(examples), validation_examples=2, patience=0)
+    assert resumed.validation_score == whole.validation_score
+    assert [row["step"] for row in asked_rows(tmp_path)] == [
+        row["step"] for row in asked_rows(tmp_path / "whole")
+    ]
+
+
+def test_questions_longer_than_the_window_are_not_asked(
+    tmp_path: Path, tiny_model: Path, train_tiny: TrainTiny, examples: list[Example]
+) -> None:
+    """GPT-2 has no position beyond its window."""
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny_model))
+    tokenizer.save_pretrained(str(tmp_path / "gpt2"))
+    torch.manual_seed(1)
+    sizes = {"n_positions": 96, "n_embd": 32, "n_layer": 2, "n_head": 4}
+    ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}
+    config = GPT2Config(vocab_size=len(tokenizer), **sizes, **ends)
+    GPT2LMHeadModel(config).save_pretrained(str(tmp_path / "gpt2"))
+    rows = held_out(examples)
+    long = msgspec.structs.replace(
+        rows[-1], messages=(Message(role="user", content="valve " * 96), *rows[-1].messages[-1:])
+    )
+    report = train_tiny(
+        rows=[*rows[:-1], long], base=tmp_path / "gpt2", epochs=1, validation_examples=2, validations=1
+    )
+    assert report.validation_examples == 1
+    assert report.validation_score is not None
+    check_adapter(Path(report.adapter), tmp_path / "gpt2")
