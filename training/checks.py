@@ -7,7 +7,7 @@ import unicodedata
 from typing import NamedTuple
 
 from assistant.core.language import detect_language
-from assistant.core.sentences import numbers, support, terms
+from assistant.core.sentences import numbers, split_sentences, support, terms
 from training.cells import with_unit
 from training.pairs import Pair, table_rows
 
@@ -36,6 +36,11 @@ _LEANING = re.compile(
 )
 
 
+_ASKING = re.compile(
+    r"\b(?:what|whats|how|why|when|where|which|who|whom|whose|can|could|tell|explain|describe)\b"
+    r"|什么|啥|怎|咋|如何|为何|多少|多久|几|哪|吗|呢|么|是否|能不能|可不可以|请问|告诉|描述|说明|介绍|查一下",
+    re.IGNORECASE,
+)
 _MARK = re.compile(r"\s?\[\d{1,2}\]")
 
 
@@ -53,8 +58,16 @@ def check_pair(pair: Pair) -> Verdict | None:
         _form(pair)
         or (None if is_free or not pair.is_covered else _support(pair))
         or _stands_alone(pair)
-        or (None if pair.teacher in {*WRITTEN_BY_RULES, *PEOPLE} else _gives_away(pair))
+        or (
+            None if pair.teacher in {*WRITTEN_BY_RULES, *PEOPLE} else _asks_nothing(pair) or _gives_away(pair)
+        )
     )
+
+
+def _asks_nothing(pair: Pair) -> Verdict | None:
+    """Return whether a teacher's question is none: small ones tell what they were asked to do."""
+    is_question = pair.question.endswith(("?", "？")) or _ASKING.search(pair.question)
+    return None if is_question or pair.recipe in CORE or not pair.chunks else Verdict("asks nothing")
 
 
 def _gives_away(pair: Pair) -> Verdict | None:
@@ -70,7 +83,9 @@ def _gives_away(pair: Pair) -> Verdict | None:
 
 def support_of(pair: Pair) -> float:
     """Return how well the pair's chunks carry its answer, from 0 to 1."""
-    return support(_MARK.sub("", pair.answer), _evidence(pair) + " " + pair.question)
+    spans = split_sentences(_MARK.sub("", pair.answer))
+    claims = "\n".join(span.text for span in spans if span.text not in pair.added)
+    return support(claims, _evidence(pair) + " " + pair.question)
 
 
 def _form(pair: Pair) -> Verdict | None:

@@ -79,7 +79,8 @@ def _free_claims(pair: Pair) -> list[str]:
         return []
     held = _squeezed(" ".join(chunk.text for chunk in pair.chunks))
     said = [span.text for span in split_sentences(pair.answer)]
-    return [text for text in said if _squeezed(text).rstrip(".。!！") not in held]
+    free = [text for text in said if text not in pair.added]  # a greeting claims nothing
+    return [text for text in free if _squeezed(text).rstrip(".。!！") not in held]
 
 
 def _pieces(pair: Pair) -> list[str]:

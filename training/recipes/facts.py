@@ -99,7 +99,11 @@ def sections(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
 
 
 def _listed(items: list[str], chunk: Chunk) -> str:
-    return ended(("；" if chunk.language == "zh" else "; ").join(items), chunk)
+    """Return the items one after the other; behind a question or exclamation mark comes no other mark."""
+    gap = "" if chunk.language == "zh" else " "
+    mark = "；" if chunk.language == "zh" else ";"
+    pieces = [item if item.endswith(("?", "？", "!", "！")) else item + mark for item in items]
+    return ended(gap.join(pieces), chunk)
 
 
 def _opening(chunk: Chunk) -> tuple[str, str]:

@@ -92,6 +92,8 @@ def plain_heading(chunk: Chunk) -> str:
 
 
 def ended(text: str, chunk: Chunk) -> str:
-    """Return a text with a full stop."""
+    """Return a text with a full stop, or with the question or exclamation mark that it has."""
     plain = text.rstrip("。.;；,， ")
+    if plain.endswith(("?", "？", "!", "！")):
+        return plain
     return plain + ("。" if chunk.language == "zh" else ".")

@@ -12,6 +12,7 @@ from assistant.core.context import choose_context
 from assistant.core.prompts import not_covered
 from assistant.core.records import Message, Passage
 from assistant.core.sentences import split_sentences, support
+from indexing.search import query_in_context
 from training.absent import MAX_SUPPORT_OF_ABSENT, models_of, swap_names, uncovered_questions
 from training.contexts import evidence_text, mark_sentences, spread
 from training.pairs import Pair
@@ -62,7 +63,7 @@ def unanswerable(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
         pair = _of(recipe, anchor)
         refusal = not_covered(anchor.chunk.language)
         yield msgspec.structs.replace(
-            pair, question=question, answer=refusal, passages=context, is_covered=False
+            pair, question=question, answer=refusal, passages=context, is_covered=False, teacher="rules"
         )
 
 
@@ -98,10 +99,15 @@ def _draw(share: float, rng: random.Random) -> bool:
 def place(
     pairs: Sequence[Pair], materials: Materials, rng: random.Random, shown: Sequence[bool]
 ) -> list[Pair]:
-    """Return the pairs with a context each, their answers marked; those not shown get the refusal."""
+    """Return the pairs with a context each, their answers marked; those not shown get the refusal.
+
+    A pair whose passages do not all fit the budget stays without a context: half of its answer would stand
+    in none of the passages.
+    """
     if not pairs:
         return []
-    found = materials.searcher.search_many([pair.question for pair in pairs], _FOUND)
+    queries = [query_in_context(pair.question, pair.history) for pair in pairs]
+    found = materials.searcher.search_many(queries, _FOUND)
     placed = []
     for pair, passages, is_shown in zip(pairs, found, shown, strict=True):
         own = {chunk.id for chunk in pair.chunks}
@@ -111,7 +117,9 @@ def place(
             oracle = [Passage(rank=1, score=1.0, chunk=chunk) for chunk in pair.chunks]
             count = rng.randint(LEAST_DISTRACTORS, MOST_DISTRACTORS) + len(oracle)
             context = _chosen([*oracle, *others], materials, count, len(oracle))
-            placed.append(msgspec.structs.replace(pair, passages=context, answer=_marked(pair, context)))
+            is_whole = own <= {passage.chunk.id for passage in context}
+            read = msgspec.structs.replace(pair, passages=context, answer=_marked(pair, context))
+            placed.append(read if is_whole else pair)
             continue
         near = [p for p in others if support(pair.answer, evidence_text(p)) < MAX_SUPPORT_OF_ABSENT]
         context = _chosen(near, materials, rng.randint(LEAST_DISTRACTORS, MOST_DISTRACTORS))

@@ -11,13 +11,14 @@ import msgspec
 from assistant.core.language import Language
 from assistant.core.records import Chunk, Message
 from assistant.core.sentences import numbers
+from assistant.core.sentences import terms as words_of
 from assistant.engine.protocol import GenerationRequest
 from indexing.analysis import fold
-from indexing.glossary import holds
+from indexing.glossary import Term, holds
 from training.contexts import spread
 from training.pairs import Pair
 from training.recipes.conversations import no_chunk
-from training.recipes.materials import Materials, fill, make_pair
+from training.recipes.materials import Materials, ended, fill, make_pair
 from training.recipes.recipe import Recipe
 
 _CODE = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,4}-?\d{1,5}(?![A-Za-z0-9])")
@@ -25,6 +26,7 @@ _SHORT_FORM = re.compile(r"\b((?:[A-Z][a-z]+[ -]){1,4}[A-Za-z]+) \(([A-Z]{2,6})\
 _SHORT_FORM_ZH = re.compile(r"([一-鿿]{2,10})（([A-Z]{2,6})）")
 _SIGNS = ("symbol", "signal word", "icon", "term", "abbreviation", "图标", "警示词", "术语", "缩写", "符号")
 _MEANS = ("meaning", "definition", "含义", "定义", "说明")
+_LATIN = re.compile(r"[A-Za-z0-9]")
 _QUESTION_TOKENS, _ANSWER_TOKENS = 64, 80
 
 
@@ -35,14 +37,21 @@ def paraphrases(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
     for pair in spread(fitting, recipe.count, rng):
         language = pair.chunk.language
         frame = rng.choice(recipe.texts(language, "frame"))
-        yield _again(recipe, pair, fill(frame, {"question": _bare(pair.question, language)}))
+        if pair.question.endswith(("?", "？")):  # "I need to know the weight." is no question within another
+            yield _again(recipe, pair, fill(frame, {"question": _bare(pair.question, language)}))
         for term in materials.glossary:
             if term.language == language and holds(fold(pair.question), fold(term.meant)):
-                yield _again(
-                    recipe, pair, re.sub(re.escape(term.meant), term.said, pair.question, flags=re.I)
-                )
+                yield _again(recipe, pair, _in_slang(pair.question, term))
     by_teacher = spread(fitting, int(recipe.number("teacher_count", 0)), rng)
     yield from _reworded(recipe, materials, by_teacher)
+
+
+def _in_slang(question: str, term: Term) -> str:
+    """Return a question with the customers' word in place of the documents', which stays within others."""
+    before = r"(?<![A-Za-z0-9])" if _LATIN.match(term.meant) else ""
+    after = r"(?![A-Za-z0-9])" if _LATIN.match(term.meant[-1]) else ""
+    whole = f"{before}{re.escape(term.meant)}{after}"
+    return re.sub(whole, lambda _: term.said, question, flags=re.IGNORECASE)
 
 
 def _reworded(recipe: Recipe, materials: Materials, pairs: Sequence[Pair]) -> Iterator[Pair]:
@@ -64,6 +73,9 @@ def _reworded(recipe: Recipe, materials: Materials, pairs: Sequence[Pair]) -> It
         if not question or any(piece not in question for piece in kept):
             materials.teacher.counts["paraphrase without the question's code or number"] += 1
             continue
+        if not words_of(question) & words_of(pair.question):
+            materials.teacher.counts["paraphrase without any of the question's words"] += 1
+            continue
         made = _again(recipe, pair, question)
         yield msgspec.structs.replace(made, teacher=materials.teacher.name)
 
@@ -74,7 +86,9 @@ def task_profiles(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
     for pair in spread(materials.pairs, recipe.count, rng):
         language = pair.chunk.language
         parts = {name: rng.choice(recipe.texts(language, name)) for name in ("opening", "closing")}
-        answer = fill(recipe.texts(language, "answer")[0], {**parts, "answer": pair.answer})
+        answer = fill(
+            recipe.texts(language, "answer")[0], {**parts, "answer": ended(pair.answer, pair.chunk)}
+        )
         role = Message(role="system", content=recipe.texts(language, "role")[0])
         made = _again(recipe, pair, pair.question)
         added = " ".join(parts.values())
