@@ -12,7 +12,7 @@ from assistant.core.records import Chunk, Example, Message
 from assistant.core.settings_synth import SynthSettings
 from training.access import EVERYBODY, AccessLists, Readers
 from training.balancing import split_of
-from training.checks import support_of
+from training.checks import Verdict, support_of
 from training.dataset import Coverage, make_example
 from training.filtering import PairFilter
 from training.pairs import Pair
@@ -20,8 +20,8 @@ from training.recipes.codes import CODE
 from training.tables import read_rows
 
 NO_TWINS: Mapping[str, str] = MappingProxyType({})
-_ACROSS = "documents of two splits"
-_NO_READER = "nobody may read all its documents"
+_ACROSS = Verdict("documents of two splits")
+_NO_READER = Verdict("nobody may read all its documents")
 
 
 def finish_examples(
@@ -37,13 +37,15 @@ def finish_examples(
     A document is in the split of the one that ``twins`` names for it. Rows across two splits, and from
     documents that nobody may all read, are left out and counted.
     """
-    made = []
+    made: list[Example] = []
+    pairs: dict[str, Pair] = {}
     for pair in cooked:
         readers = access.common(chunk.document for chunk in pair.chunks)
         if readers is None:
-            pairs_filter.rejected[_NO_READER] += 1
+            pairs_filter.leave_out(pair, _NO_READER)
         else:
             made.append(make_row(pair, readers))
+            pairs[made[-1].id] = pair
     again = {row.messages for row in made}  # a recipe's row weighs what the recipe says, the core's does not
     rows = {row.id: row for row in (*(row for row in core if row.messages not in again), *made)}
     if synth.valid_share + synth.test_share <= 0:
@@ -55,7 +57,10 @@ def finish_examples(
             for name in row.documents
         }
         if len(splits) > 1:
-            pairs_filter.rejected[_ACROSS] += 1
+            if row.id in pairs:
+                pairs_filter.leave_out(pairs[row.id], _ACROSS)
+            else:
+                pairs_filter.leave_out_row(row, _ACROSS)
             continue
         finished.append(msgspec.structs.replace(row, split=splits.pop() if splits else "train"))
     return finished

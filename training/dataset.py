@@ -161,14 +161,16 @@ def write_dataset(
     target = folder / manifest.id
     temporary = folder / f".{manifest.id}.tmp"
     if not (target / EXAMPLES).exists():
-        shutil.rmtree(temporary, ignore_errors=True)
+        for old in (temporary, target):
+            shutil.rmtree(old, ignore_errors=True)
         temporary.mkdir(parents=True)
         write_jsonl(temporary / EXAMPLES, examples)
         write_jsonl(temporary / REJECTS, making.rejects)
         write_json(temporary / MANIFEST, manifest)
         temporary.replace(target)
     else:
-        write_json(target / MANIFEST, manifest)  # the rows are the same; what led to them may differ
+        write_jsonl(target / REJECTS, making.rejects)  # the rows are the same; what led to them may differ
+        write_json(target / MANIFEST, manifest)
     write_json(folder / CURRENT, manifest.id)
     return manifest
 
@@ -179,12 +181,13 @@ def _versions(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def current_dataset(folder: Path) -> DatasetManifest | None:
-    """Return the manifest of the current dataset, None if there is none."""
+    """Return the manifest of the current dataset, None if there is none with its rows."""
     try:
         name = msgspec.json.decode((folder / CURRENT).read_bytes(), type=str)
-        return msgspec.json.decode((folder / name / MANIFEST).read_bytes(), type=DatasetManifest)
+        manifest = msgspec.json.decode((folder / name / MANIFEST).read_bytes(), type=DatasetManifest)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+    return manifest if (folder / name / EXAMPLES).exists() else None
 
 
 def find_dataset(folder: Path, collection: str, name: str = "") -> DatasetManifest:
@@ -223,7 +226,10 @@ def read_rows(folder: Path, manifest: DatasetManifest) -> list[Example]:
         InputError: a row is broken, or the rows are not those that the dataset is named by.
     """
     path = folder / manifest.id / EXAMPLES
-    examples = list(read_jsonl(path, Example))
+    try:
+        examples = list(read_jsonl(path, Example))
+    except InputError as error:
+        raise _useless(path, manifest, error.message) from error
     for number, example in enumerate(examples, 1):
         if len(example.messages) < 2 or example.messages[-1].role != "assistant":  # noqa: PLR2004
             raise InputError(f"{path}, row {number}: an example ends with the assistant's turn after others")
@@ -238,11 +244,16 @@ def _check_rows(path: Path, manifest: DatasetManifest, examples: Sequence[Exampl
     edited = [number for number, row in enumerate(examples, 1) if row.id != _row_id(row.recipe, row.messages)]
     if edited or dataset_id(examples) != manifest.id:
         reason = f"row {edited[0]} was changed" if edited else "rows were added, taken away or moved"
-        raise InputError(
-            f"{path}: {reason} since the dataset was made, which is named by its rows; "
-            f"remove {path.parent} and give corrections with --pairs FILE",
-            next_command=f"deskmate synth --collection {manifest.collection}",
-        )
+        told = f"{path}: {reason} since the dataset was made, which is named by its rows"
+        raise _useless(path, manifest, told)
+
+
+def _useless(path: Path, manifest: DatasetManifest, reason: str) -> InputError:
+    """Return an error that says how to come by the dataset again."""
+    return InputError(
+        f"{reason}; remove {path.parent} and give corrections with --pairs FILE",
+        next_command=f"deskmate synth --collection {manifest.collection}",
+    )
 
 
 def read_examples(

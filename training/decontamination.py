@@ -57,10 +57,6 @@ class HeldOut:
                 best, text = value, self.questions[place]
         return best, text
 
-    def is_leak(self, question: str) -> bool:
-        """Return whether a question repeats a held-out one."""
-        return self.nearest(question)[0] >= LEAK
-
     def alike(self, questions: Sequence[str], embedder: Embedder) -> dict[int, tuple[float, str]]:
         """Return place → likeness and held-out question for those that mean the same, by embedding."""
         if not questions or not self.questions:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from assistant.core.records import Case, Record
+import msgspec
+
+from assistant.core.records import Case, Example, Record
 from assistant.core.settings import PersonalDataPolicy
 from indexing.personal_patterns import find_personal_data
 from training.checks import CORE, Verdict, check_pair
-from training.decontamination import HeldOut, grams, jaccard
-from training.pairs import Pair
+from training.decontamination import LEAK, HeldOut, grams, jaccard
+from training.pairs import NO_CHUNK, Pair
 from training.repetition import exact_key
 
 NEAR_DUPLICATE = 0.8
 REJECTS_KEPT = 12
 MADE, KEPT = "made", "kept"
+_HELD_OUT = "held-out question"
 REAL = frozenset({"ticket", "dialogue"})
 
 
@@ -40,7 +43,8 @@ class PairFilter:
 
     Attributes:
         rejected: reason → pairs.
-        table: recipe → ``made``, ``kept`` and each reason → pairs.
+        table: recipe → ``made``, ``kept`` and each reason → pairs; a line ``… (rows)`` holds rows of the core
+            that were turned away.
         rejects: some of each reason.
     """
 
@@ -52,6 +56,7 @@ class PairFilter:
         self._personal = personal
         self._seen: dict[str, list[frozenset[str]]] = {}
         self._asked: dict[str, str] = {}
+        self._left_out: set[tuple[str, str]] = set()
 
     def keep(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Return the pairs that pass, in order."""
@@ -69,9 +74,25 @@ class PairFilter:
     def drop(self, pairs: Sequence[Pair], verdicts: Mapping[int, Verdict]) -> list[Pair]:
         """Return pairs that were kept before without those at the places that are turned away now."""
         for place, verdict in verdicts.items():
-            self.table[pairs[place].recipe][KEPT] -= 1
+            self.table.setdefault(pairs[place].recipe, Counter())[KEPT] -= 1
             self._note(pairs[place], verdict)
         return [pair for place, pair in enumerate(pairs) if place not in verdicts]
+
+    def leave_out(self, pair: Pair, verdict: Verdict) -> None:
+        """Turn away a recipe's pair that was kept before: once, however many rows were made of it."""
+        if (pair.recipe, pair.question) not in self._left_out:
+            self._left_out.add((pair.recipe, pair.question))
+            self.drop([pair], {0: verdict})
+
+    def leave_out_row(self, row: Example, verdict: Verdict) -> None:
+        """Turn away a row of the core, whose pairs are kept; it stands in a line of its own in the table."""
+        source = msgspec.structs.replace(NO_CHUNK, document=", ".join(row.documents))
+        question, answer = (turn.content for turn in row.messages[-2:])
+        pair = Pair(
+            question=question, answer=answer, chunk=source, recipe=f"{row.recipe} (rows)", teacher=row.teacher
+        )
+        self._count(pair, MADE)
+        self._note(pair, verdict)
 
     def verdict(self, pair: Pair) -> Verdict | None:
         """Return why a pair is turned away, None if it is kept (and remembered against duplicates)."""
@@ -83,9 +104,16 @@ class PairFilter:
                 self._asked.setdefault(exact_key(pair), pair.answer)
         return verdict
 
-    def is_leak(self, question: str) -> bool:
-        """Return whether a question is near a held-out one."""
-        return self.held_out.is_leak(question)
+    def without_leaks(self, rows: Iterable[Example]) -> list[Example]:
+        """Return the core's rows without those whose question is near a held-out one."""
+        kept = []
+        for row in rows:
+            likeness, question = self.held_out.nearest(row.messages[-2].content)
+            if likeness >= LEAK:
+                self.leave_out_row(row, Verdict(_HELD_OUT, f"{likeness:.2f}: {question}"))
+            else:
+                kept.append(row)
+        return kept
 
     def _person(self, pair: Pair) -> Verdict | None:
         if self._personal == "keep":
@@ -96,8 +124,8 @@ class PairFilter:
 
     def _repeats(self, pair: Pair) -> Verdict | None:
         likeness, question = self.held_out.nearest(pair.question)
-        if self.held_out.is_leak(pair.question):
-            return Verdict("held-out question", f"{likeness:.2f}: {question}")
+        if likeness >= LEAK:
+            return Verdict(_HELD_OUT, f"{likeness:.2f}: {question}")
         if pair.recipe in CORE:
             mine = grams(pair.question + pair.answer)
             if any(jaccard(mine, other) >= NEAR_DUPLICATE for other in self._seen.get(pair.chunk.id, [])):

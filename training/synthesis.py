@@ -122,7 +122,7 @@ def synthesize(
     examples = finish_examples(
         [
             *closed_book_examples(choose_pairs(pairs, settings.synth), access),
-            *(example for example in grounded if not pairs_filter.is_leak(example.messages[-2].content)),
+            *pairs_filter.without_leaks(grounded),
             *_replay(own, settings.synth.replay, settings.synth.seed),
         ],
         cooked,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from assistant.core.language import Language
 from assistant.core.prompts import answer_messages
-from assistant.core.records import Chunk, Example
+from assistant.core.records import Case, Chunk, Example
 from assistant.core.settings_synth import SynthSettings
 from training.assembling import finish_examples, make_row, measure_coverage
 from training.dataset import dataset_id, make_example
@@ -65,6 +67,25 @@ def test_rows_across_splits_are_left_out_and_counted() -> None:
     second = next(name for name in names if splits[name.document] == "valid")
     assert finish_examples([], [pair(first, second)], synth, chosen) == []
     assert chosen.rejected == {"documents of two splits": 1}
+    assert chosen.rejects[0].document == first.document
+    twice = make_row(pair(first, second))
+    core_row = msgspec.structs.replace(twice, id="of the core", recipe="grounded")
+    assert finish_examples([core_row], [], synth, chosen) == []
+    assert chosen.table["grounded (rows)"] == {"made": 1, "documents of two splits": 1}
+
+
+def test_rows_near_held_out_questions_are_counted_with_an_example() -> None:
+    case = Case(id="c", lang="en", question="What does the code E-14 mean on the pump?")
+    chosen = PairFilter([case])
+    rows = [core(chunk("a")), make_row(pair(chunk("b")))]
+    near = tuple(
+        msgspec.structs.replace(turn, content=case.question) if turn.role == "user" else turn
+        for turn in rows[0].messages
+    )
+    kept = chosen.without_leaks([msgspec.structs.replace(rows[0], messages=near), rows[1]])
+    assert kept == rows[1:]
+    assert chosen.rejected == {"held-out question": 1}
+    assert (chosen.rejects[0].question, chosen.rejects[0].document) == (case.question, "a.md")
 
 
 def test_a_dataset_is_named_by_all_that_is_trained_on() -> None:

@@ -55,3 +55,21 @@ def test_rows_changed_by_hand_are_refused(tmp_path: Path, old: str, new: str, re
     with pytest.raises(InputError, match=reason) as caught:
         read_examples(tmp_path, "c")
     assert caught.value.next_command == "deskmate synth --collection c"
+
+
+def test_a_dataset_without_its_rows_is_made_again(tmp_path: Path) -> None:
+    name = _write(tmp_path, "一", "二")
+    (tmp_path / name / "examples.jsonl").unlink()
+    assert current_dataset(tmp_path) is None
+    assert _write(tmp_path, "一", "二") == name
+    manifest, rows = read_examples(tmp_path, "c")
+    assert (manifest.id, len(rows)) == (name, 2)
+
+
+def test_a_broken_row_is_named_with_what_to_do(tmp_path: Path) -> None:
+    name = _write(tmp_path, "一", "二")
+    with (tmp_path / name / "examples.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"broken\n')
+    with pytest.raises(InputError, match=r"line 3: .*remove") as caught:
+        read_examples(tmp_path, "c")
+    assert caught.value.next_command == "deskmate synth --collection c"

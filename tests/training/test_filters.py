@@ -14,7 +14,7 @@ from indexing.embedding import HashingEmbedder
 from training.balancing import choose_balanced, split_of
 from training.checks import check_pair
 from training.cooking import lost_pairs
-from training.decontamination import HeldOut
+from training.decontamination import LEAK, HeldOut
 from training.filtering import KEPT, MADE, PairFilter
 from training.pairs import NO_CHUNK, Pair
 from training.repetition import alike_by_embedding, near_duplicates
@@ -138,9 +138,9 @@ def test_held_out_questions_inside_longer_ones_are_found() -> None:
     held = HeldOut(
         [Case(id="1", lang="zh", question="T6 的门封条多久更换一次？", paraphrases=("门封条几个月换？",))]
     )
-    assert held.is_leak("师傅，T6的门封条多久更换一次？谢谢，急")
-    assert held.is_leak("门封条几个月换？")
-    assert not held.is_leak("T3 的软水滤芯多久更换一次？")
+    assert held.nearest("师傅，T6的门封条多久更换一次？谢谢，急")[0] >= LEAK
+    assert held.nearest("门封条几个月换？")[0] >= LEAK
+    assert held.nearest("T3 的软水滤芯多久更换一次？")[0] < LEAK
     assert held.nearest("完全无关的问题")[0] < 0.2
 
 
