@@ -44,9 +44,10 @@ class AccessLists:
 
     def readable(self, passages: Sequence[Passage], readers: Readers | None) -> list[Passage]:
         """Return the passages that each of the readers may read, in order; of everybody, the open ones."""
-        return [passage for passage in passages if self._admits(passage.chunk.document, readers or ())]
+        return [passage for passage in passages if self.admits(passage.chunk.document, readers or ())]
 
-    def _admits(self, document: str, readers: Readers) -> bool:
+    def admits(self, document: str, readers: Readers) -> bool:
+        """Return whether each of the readers, of everybody where there are none, may read a document."""
         own = self._lists.get(document)
         return own is None or (bool(readers) and own.issuperset(readers))
 

@@ -24,7 +24,7 @@ from assistant.core.settings_synth import SynthSettings
 from training.absent import Names, absent_questions, is_real
 from training.access import EVERYBODY, AccessLists
 from training.dataset import make_example
-from training.pairs import PEOPLE, Pair
+from training.pairs import Pair
 
 ORACLE_SHARE = 0.9
 BRANCHES = 6
@@ -68,7 +68,8 @@ def grounded_examples(
             max_passages=answer.context_passages,
             max_tokens=answer.context_tokens,
         )
-        for question, target, pair in _ask(anchor, pairs, context, names, synth.uncovered_share, rng):
+        known = [pair for pair in pairs if access.admits(pair.chunk.document, readers)]
+        for question, target, pair in _ask(anchor, known, context, names, synth.uncovered_share, rng):
             example = make_example(
                 recipe="grounded" if pair else "uncovered",
                 language=anchor.chunk.language,
@@ -121,7 +122,7 @@ def _ask(
         for pair in pairs
         if pair is not anchor
         and not is_real(pair)
-        and (pair.teacher != PEOPLE or pair.chunk.language == language)
+        and pair.chunk.language == language
         and _stands(context, pair)
     ]
     rng.shuffle(inside)

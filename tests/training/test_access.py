@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from training.filtering import PairFilter
 from training.pairs import Pair
 from training.recipes.materials import Materials
 from training.recipes.reading import place
+from training.recipes.recipe import load_recipe
+from training.recipes.registry import maker_of
 from training.synthesis import closed_book_examples
 from training.teaching import Teacher
 
@@ -134,3 +137,48 @@ def test_without_lists_everything_is_for_everybody() -> None:
     assert row.access == ()
     assert EVERYBODY.fingerprint == ()
     assert LISTS.fingerprint != AccessLists({"sales.md": {"access": "board"}}).fingerprint
+
+
+def test_questions_without_an_answer_name_nothing_that_others_must_not_read(tmp_path: Path) -> None:
+    def codes(document: str, code: str, model: str) -> Chunk:
+        text = f"Code: {code} · Meaning: Too hot · Model: {model} · Remedy: Wait"
+        return Chunk(id=document, document=document, version=1, position=0, text=text, kind="table")
+
+    chunks = [
+        codes("board.md", "KX-31", "S9"),
+        codes("open.md", "KY-32", "T1"),
+        codes("sales.md", "KZ-33", "U5"),
+    ]
+    pairs = [
+        Pair(question=f"What does {name} mean?", answer="Too hot.", chunk=own, recipe="table")
+        for name, own in zip(("KX-31", "KY-32", "KZ-33"), chunks, strict=True)
+    ]
+    materials = Materials(
+        chunks=chunks,
+        pairs=pairs,
+        searcher=Everything(),
+        count_tokens=len,
+        teacher=Teacher(ScriptedEngine, TeacherSettings(), tmp_path, NoProgress()),
+        answer=AnswerSettings(),
+        seed=7,
+        access=LISTS,
+    )
+    for name in ("unknown-code", "unanswerable"):
+        recipe = load_recipe(name)
+        rows = finish_examples(
+            [], list(maker_of(recipe)(recipe, materials)), SynthSettings(), PairFilter(), LISTS
+        )
+        text = "\n".join(turn.content for row in rows if row.access == () for turn in row.messages[-2:])
+        assert text
+        assert not {"KX-31", "KZ-33", "S9", "U5"} & set(re.findall(r"[A-Z]+-?\d+", text))
+    settings = [SynthSettings(grounded_groups=60, uncovered_share=1.0, seed=seed) for seed in range(24)]
+    rows = [
+        row
+        for synth in settings
+        for row in grounded_examples(
+            pairs, Everything(), len, AnswerSettings(context_tokens=4000), synth, LISTS
+        )
+    ]
+    asked = "\n".join(row.messages[-2].content for row in rows if row.access == () and not row.documents)
+    assert "T1" in asked
+    assert not {"S9", "U5"} & set(re.findall(r"[A-Z]\d", asked))

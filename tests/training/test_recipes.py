@@ -274,6 +274,16 @@ def test_unknown_codes_name_the_nearest(tmp_path: Path) -> None:
         assert "F03" in pair.answer or "F05" in pair.answer
 
 
+def test_the_nearest_codes_are_of_the_same_machine(tmp_path: Path) -> None:
+    materials = make_materials("en", tmp_path)
+    text = "".join(f"\nCode: K-{n} · Meaning: Other machine · Remedy: Wait" for n in range(12, 90))
+    other = Chunk(id="k", document="k.md", version=1, position=0, text=text.strip(), kind="table")
+    object.__setattr__(materials, "chunks", [*materials.chunks, other])
+    named = [pair.answer for pair in made("unknown-code", materials) if "E-" in pair.question]
+    assert named
+    assert all("E-11" in answer and "E-14" in answer for answer in named)
+
+
 def test_approved_terms_reword_and_explain(tmp_path: Path) -> None:
     term = Term(said="趴窝", meant="腔体超温", language="zh", state="approved")
     materials = make_materials("zh", tmp_path, glossary=[term])

@@ -94,13 +94,30 @@ def unknown_codes(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
         if not made_up:
             continue
         language = row.chunk.language
-        known = {other.key for other in rows if other.chunk.language == language}
-        nearest = sorted(known, key=lambda code: (abs(_number(code) - _number(made_up)), code))[:_NEAREST]
+        readers = materials.access.common([row.chunk.document]) or ()
+        known = {
+            other.key
+            for other in rows
+            if other.chunk.language == language and materials.access.admits(other.chunk.document, readers)
+        }
         joint = "、" if language == "zh" else ", "
-        answer = render("unknown_code", language, codes=made_up, nearest=joint.join(nearest))
+        answer = render("unknown_code", language, codes=made_up, nearest=joint.join(_nearest(made_up, known)))
         question = fill(rng.choice(recipe.texts(language, "question")), {"code": made_up})
         pair = make_pair(recipe, row.chunk, question, answer)
         yield msgspec.structs.replace(pair, is_covered=False)
+
+
+def _nearest(made_up: str, known: Set[str]) -> list[str]:
+    """Return the nearest codes by number, first those of the same letters: of the same machine."""
+    letters = _letters(made_up)
+    ranked = sorted(
+        known, key=lambda code: (_letters(code) != letters, abs(_number(code) - _number(made_up)), code)
+    )
+    return ranked[:_NEAREST]
+
+
+def _letters(code: str) -> str:
+    return code.rstrip("0123456789")
 
 
 def _made_up(code: str, held: Set[str], rng: random.Random) -> str:

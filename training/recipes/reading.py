@@ -52,7 +52,13 @@ def unanswerable(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
     text = "\n".join(chunk.text for chunk in materials.chunks)
     asked: list[tuple[str, Pair]] = []
     for anchor in spread(made, recipe.count, rng):
-        same = [pair for pair in made if pair.chunk.language == anchor.chunk.language]
+        readers = materials.access.common([anchor.chunk.document]) or ()
+        same = [
+            pair
+            for pair in made
+            if pair.chunk.language == anchor.chunk.language
+            and materials.access.admits(pair.chunk.document, readers)
+        ]
         soft = swap_names([anchor], (), text, rng)
         soft += uncovered_questions(anchor.chunk.language, models_of(same), rng)[:1]
         asked.extend((question, anchor) for question in soft[: 1 + (rng.random() < 0.5)])  # noqa: PLR2004
