@@ -10,6 +10,7 @@ from assistant.core.errors import InputError
 from assistant.core.jsonl import read_jsonl
 from assistant.core.language import Language, detect_language
 from assistant.core.records import Record
+from assistant.core.settings_synth import Weight
 
 GivenKind = Literal["correction", "faq"]
 # what a person has put right counts most; see docs/decisions/0019-instruction-data.md
@@ -24,14 +25,14 @@ class GivenPair(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         answer: right, in a person's words.
         kind: ``correction`` of an answer, or ``faq``.
         document: path of the document it belongs to, if known.
-        weight: against generated pairs; that of its kind if not said.
+        weight: against generated pairs, above 0; that of its kind if not said.
     """
 
     question: str
     answer: str
     kind: GivenKind = "correction"
     document: str = ""
-    weight: float | None = None
+    weight: Weight | None = None
 
     @property
     def language(self) -> Language:

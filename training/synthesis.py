@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from assistant.core.errors import InputError
 from assistant.core.ids import content_id
 from assistant.core.language import Language
 from assistant.core.progress import Progress
@@ -25,7 +26,8 @@ from training.dataset import DatasetManifest, Making, current_dataset, make_exam
 from training.filtering import PairFilter
 from training.pairs import PEOPLE, Pair, rule_pairs
 from training.quantities import quantity_pairs
-from training.recipes.recipe import load_recipe
+from training.recipes.recipe import Recipe, load_recipe
+from training.recipes.registry import GIVEN
 from training.repetition import contradictions
 from training.sources import GivenPair
 from training.teacher import choose_sentences, teacher_pairs
@@ -82,12 +84,12 @@ def synthesize(
 
     Raises:
         EngineError: the teacher failed; what it answered is kept, the same call goes on from there.
-        InputError: a recipe is not usable.
+        InputError: a recipe is not usable, or validation and test take all documents.
     """
     snapshot = searcher.stats().snapshot
     chunks = searcher.corpus.chunks
     chunks = without(chunks, with_twins(extras.left_out, chunks))
-    recipes = [load_recipe(name) for name in settings.synth.recipes]
+    recipes = _recipes(settings.synth, extras.given)
     glossary = approved_terms(folder.parent) if recipes else ()
     access = AccessLists(searcher.metadata())
     shaped = (*(recipe.fingerprint for recipe in recipes), *map(str, (*glossary, *extras.given)))
@@ -149,6 +151,21 @@ def synthesize(
         ),
     )
     return manifest, True
+
+
+def _recipes(synth: SynthSettings, given: Sequence[GivenPair]) -> list[Recipe]:
+    """Return the recipes, with one that takes the pairs that people wrote, where there are some.
+
+    Raises:
+        InputError: a recipe is not usable, or no document is left to train on.
+    """
+    if synth.valid_share + synth.test_share >= 1:
+        shares = f"synth.valid_share {synth.valid_share:g} and synth.test_share {synth.test_share:g}"
+        raise InputError(f"{shares} leave no documents to train on: together they have to be less than 1")
+    recipes = [load_recipe(name) for name in synth.recipes]
+    if given and all(recipe.maker != GIVEN for recipe in recipes):
+        recipes.append(load_recipe("correction"))
+    return recipes
 
 
 def without(chunks: Sequence[Chunk], left_out: frozenset[str]) -> tuple[Chunk, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assistant.cli.context import Context, pass_context, print_json
+from assistant.core.errors import NotFoundError
 from assistant.core.records import Example
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ def dataset() -> None:
 @dataset.command("show")
 @click.argument("name", default="")
 @_collection
-@click.option("--rows", "row_count", default=0, show_default=True, help="Random rows to print as well.")
+@click.option(
+    "--rows",
+    "row_count",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random rows to print as well.",
+)
 @click.option("--recipe", default="", help="Rows of this recipe only.")
 @_as_json
 @pass_context
@@ -40,6 +48,9 @@ def show(context: Context, name: str, collection: str, row_count: int, recipe: s
     """Show the current dataset, or the one whose id begins with NAME."""
     manifest, examples = _read(context, collection, name)
     fitting = [example for example in examples if not recipe or example.recipe == recipe]
+    if recipe and not fitting:
+        there = ", ".join(sorted(manifest.recipes))
+        raise NotFoundError(f"no rows of a recipe {recipe!r} in dataset {manifest.id}; there are {there}")
     chosen = random.Random(1).sample(fitting, min(row_count, len(fitting)))
     if as_json:
         print_json({"manifest": manifest, "rows": chosen})

@@ -42,7 +42,10 @@ def mine_(context: Context, collection: str, *, as_json: bool) -> None:
             f"{term.id}  {term.score:.2f}  {term.said} → {term.meant}  ({', '.join(term.sources[:3])})"
         )
     click.echo(f"{len(proposed)} proposals")
-    click.echo(f"next: deskmate glossary approve ID … --collection {collection}")
+    if proposed:
+        click.echo(f"next: deskmate glossary approve ID … --collection {collection}")
+    else:
+        click.echo("terms are found where tickets or dialogues and documents of one language lie together")
 
 
 def mine_job(context: Context, job: Job) -> Outcome:
@@ -65,17 +68,32 @@ def _mine(context: Context, collection: str) -> list[Term]:
     return [term for term in read_glossary(folder) if term.state == "proposed"]
 
 
+def _folder(context: Context, collection: str) -> Path:
+    """Return the folder of a collection.
+
+    Raises:
+        NotFoundError: there is no such collection; its glossary would be found by nobody.
+    """
+    from indexing.snapshots import open_current
+
+    folder = context.home.collection(collection)
+    open_current(folder)
+    return folder
+
+
 @glossary.command("list")
 @_collection
-@click.option("--state", default="", help="Only proposed, approved or rejected ones.")
+@click.option(
+    "--state", type=click.Choice(["proposed", "approved", "rejected"]), help="Only terms in this state."
+)
 @_as_json
 @pass_context
-def list_(context: Context, collection: str, state: str, *, as_json: bool) -> None:
+def list_(context: Context, collection: str, state: str | None, *, as_json: bool) -> None:
     """Show the terms of a collection."""
     from indexing.glossary import read_glossary
 
-    terms = read_glossary(context.home.collection(collection))
-    shown = [term for term in terms if not state or term.state == state]
+    terms = read_glossary(_folder(context, collection))
+    shown = [term for term in terms if state in (None, term.state)]
     if as_json:
         print_json(shown)
         return
@@ -102,7 +120,11 @@ def approve(
     """Approve proposals by their ids; from then on queries are widened and data is made with them."""
     from indexing.glossary import edit_glossary, own_term
 
-    with edit_glossary(context.home.collection(collection)) as terms:
+    if not (ids or everything or add):
+        raise click.UsageError("name terms by the ids that glossary list shows, or give --all or --add")
+    if everything and ids:
+        raise click.UsageError("give ids or --all, not both")
+    with edit_glossary(_folder(context, collection)) as terms:
         unknown = [name for name in ids if name not in terms]
         if unknown:
             raise NotFoundError(
@@ -138,11 +160,12 @@ def export(context: Context, file: Path, collection: str, form: str) -> None:
     """Write the glossary to FILE."""
     from indexing.glossary import approved_terms, jieba_lines, read_glossary
 
-    folder = context.home.collection(collection)
+    folder = _folder(context, collection)
     if form == "jsonl":
         count = write_jsonl(file, read_glossary(folder))
     else:
         lines = jieba_lines(approved_terms(folder))
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
         count = len(lines)
     click.echo(f"{file}: {count}")

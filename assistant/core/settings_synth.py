@@ -9,6 +9,7 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Weight = Annotated[float, Meta(gt=0.0, le=100.0)]
 
 
 class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

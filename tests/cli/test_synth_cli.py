@@ -240,3 +240,58 @@ def test_recipes_are_listed() -> None:
     listed = good("synth", "recipes")
     assert all(name in listed for name in shipped_recipes())
     assert {row["name"] for row in json.loads(good("synth", "recipes", "--json"))} == set(shipped_recipes())
+
+
+def test_pairs_are_taken_without_a_recipe_being_named(collection: Home, tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    given.write_text('{"question": "周日能不能上门？", "answer": "周日不上门服务。", "weight": 5}\n', "utf-8")
+    manifest = json.loads(
+        good("synth", "--collection", "烤箱", "--pairs", str(given), "--json").splitlines()[-1]
+    )
+    assert manifest["recipes"]["correction"] == 1
+    shown = good("dataset", "show", "--collection", "烤箱", "--recipe", "correction", "--rows", "1", "--json")
+    (row,) = json.loads(shown)["rows"]
+    assert (row["weight"], row["messages"][-1]["content"]) == (5.0, "周日不上门服务。")
+
+
+@pytest.mark.parametrize("weight", ["0", "-5", "1e9"])
+def test_a_weight_that_unteaches_is_refused(weight: str, collection: Home, tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    given.write_text(
+        f'{{"question": "周日能不能上门？", "answer": "不上门。", "weight": {weight}}}\n', "utf-8"
+    )
+    done = run("synth", "--collection", "烤箱", "--pairs", str(given))
+    assert isinstance(done.exception, InputError)
+    assert "line 1" in str(done.exception)
+    assert "weight" in str(done.exception)
+    recipe = tmp_path / "own.toml"
+    recipe.write_text(
+        f'name = "own"\nversion = 1\nabout = "a"\nmaker = "given_pairs"\ncount = 3\nweight = {weight}\n'
+    )
+    done = run("--set", f"synth.recipes={recipe}", "synth", "--collection", "烤箱")
+    assert isinstance(done.exception, InputError)
+
+
+def test_splits_have_to_leave_documents_to_train_on(collection: Home) -> None:
+    shares = ("--set", "synth.valid_share=0.8", "--set", "synth.test_share=0.7")
+    done = run(*shares, "synth", "--collection", "烤箱")
+    assert isinstance(done.exception, InputError)
+    assert "leave no documents to train on" in str(done.exception)
+
+
+def test_what_names_nothing_is_said(collection: Home, tmp_path: Path) -> None:
+    good("synth", "--collection", "烤箱")
+    assert run("dataset", "show", "--rows", "-3", "--collection", "烤箱").exit_code == 2
+    done = run("dataset", "show", "--recipe", "nothing", "--collection", "烤箱")
+    assert isinstance(done.exception, NotFoundError)
+    assert "there are closed-book" in str(done.exception)
+    assert "give --all or --add" in run("glossary", "approve", "--collection", "烤箱").output
+    assert run("glossary", "list", "--state", "odd", "--collection", "烤箱").exit_code == 2
+    for line in (
+        ("approve", "--add", "趴窝", "停机"),
+        ("list",),
+        ("export", str(tmp_path / "words.jsonl")),
+    ):
+        assert isinstance(run("glossary", *line, "--collection", "typo").exception, NotFoundError)
+    assert not collection.collection("typo").exists()
+    good("glossary", "export", str(tmp_path / "new" / "w.txt"), "--format", "jieba", "--collection", "烤箱")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from assistant.core.errors import InputError, NotFoundError
 from assistant.core.ids import content_id
 from assistant.core.language import Language
 from assistant.core.records import Record
 from assistant.core.settings_answer import Share
+from assistant.core.settings_synth import Weight
 
 OptionValue = bool | int | float | str | tuple[str, ...]
 
@@ -41,8 +44,8 @@ class Recipe(Record, frozen=True, kw_only=True):
     version: int
     about: str
     maker: str
-    count: int
-    weight: float = 1.0
+    count: Annotated[int, Meta(ge=1)]
+    weight: Weight = 1.0
     needs_teacher: bool = False
     grounded_share: Share = 0.0
     also_grounded_share: Share = 0.0

@@ -12,6 +12,8 @@ from training.recipes.recipe import Recipe
 
 Maker = Callable[[Recipe, Materials], Iterator[Pair]]
 
+# takes the pairs that people wrote
+GIVEN = "given_pairs"
 MAKERS: Mapping[str, Maker] = {
     "single_facts": facts.single_facts,
     "sections": facts.sections,
@@ -24,7 +26,7 @@ MAKERS: Mapping[str, Maker] = {
     "grounded": reading.grounded,
     "unanswerable": reading.unanswerable,
     "real_pairs": conversations.real_pairs,
-    "given_pairs": conversations.given_pairs,
+    GIVEN: conversations.given_pairs,
     "follow_ups": conversations.follow_ups,
     "paraphrases": wordings.paraphrases,
     "task_profiles": wordings.task_profiles,
