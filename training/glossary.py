@@ -27,9 +27,12 @@ from training.tables import read_rows
 from training.wording import read_list
 
 MOST_TERMS = 60
-# on the sample's tickets .30 keeps 20 of 59 proposals, and 9 of the 13 right ones among them
+# chosen, as what a word seen once is worth, on the sample's tickets: docs/experiments.md has the other ways
 LEAST_SCORE = 0.3
 _RESEMBLANCE = 0.5
+_SEEN_ONCE, _DOUBT_KEPT = 0.4, 0.4
+# how a verb's outcome, place or form ends: "洗到", "油得", "插上" are parts of sentences, no words of a thing
+_COMPLEMENTS = frozenset("完得到上下过了着")
 _LONGEST_EN, _LONGEST_ZH = 4, 8
 _MOST_OF_ONE_MEANING = 4
 _WORD = re.compile(r"[a-z][a-z'’-]+")
@@ -180,7 +183,8 @@ def _meetings(
 
 def _score(meeting: _Meeting, likeness: float) -> float:
     """Return from 0 to 1 how sure a proposal is; a word seen once is held back."""
-    together = meeting.share * meeting.rarity * (1 - 0.5**meeting.cases)
+    doubt = (1 - _SEEN_ONCE) * _DOUBT_KEPT ** (meeting.cases - 1)
+    together = meeting.share * meeting.rarity * (1 - doubt)
     return (1 - _RESEMBLANCE) * together + _RESEMBLANCE * max(0.0, likeness)
 
 
@@ -229,5 +233,6 @@ def _han_words(run: str, manual_text: str, idle: frozenset[str]) -> Iterator[str
         is_pair = len(first) == 1 and len(second) == 1
         word = first + second if is_pair else first
         has_idle = any(character in idle for character in word) or word in idle
-        if len(word) > 1 and not has_idle and word not in manual_text:
+        is_whole = len(word) > 1 and word[-1] not in _COMPLEMENTS
+        if is_whole and not has_idle and word not in manual_text:
             yield word

@@ -30,7 +30,7 @@ TICKETS: dict[Language, list[tuple[str, str]]] = {
 }
 
 
-def chunks(language: Language) -> list[Chunk]:
+def chunks(language: Language, cases: list[tuple[str, str]] | None = None) -> list[Chunk]:
     manual = Chunk(
         id="m", document="m", version=1, position=0, text=MANUALS[language], kind="table", language=language
     )
@@ -44,7 +44,7 @@ def chunks(language: Language) -> list[Chunk]:
             kind="ticket",
             language=language,
         )
-        for n, (said, meant) in enumerate(TICKETS[language])
+        for n, (said, meant) in enumerate(cases or TICKETS[language])
     ]
     return [manual, *tickets]
 
@@ -58,6 +58,14 @@ def test_a_word_that_comes_with_a_term_is_proposed_for_it(language: Language, sa
     assert terms[said].sources == ("R-0", "R-1", "R-2")
     assert terms[said].state == "proposed"
     assert not {"rotor", "leaks", "风机", "超温"} & set(terms)
+
+
+def test_an_outcome_behind_a_verb_is_no_word_of_a_thing() -> None:
+    cases = [("洗到一半", "腔体超温。"), ("油得吓人", "触点粘连。"), ("插上就叫", "电容失效。")]
+    others = [("嗡嗡响", "风机停转。")] * 60
+    proposed = {term.said for term in mine(chunks("zh", [*cases * 3, *others]), HashingEmbedder())}
+    assert "吓人" in proposed
+    assert not {"洗到", "油得", "插上"} & proposed
 
 
 def test_nothing_without_tickets_or_without_manuals() -> None:
