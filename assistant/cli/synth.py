@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from assistant.cli.building import open_database
 from assistant.cli.context import Context, pass_context, print_json, refuse_own_options
 from assistant.cli.jobs import background_option, enqueue
+from assistant.core.errors import InputError
+from assistant.core.jsonl import write_jsonl
 from assistant.core.records import Record
 from assistant.jobs.records import Job, Outcome
 
@@ -93,6 +96,29 @@ def report(context: Context, collection: str, name: str, output: Path | None) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, "utf-8")
     click.echo(f"page: {target}")
+
+
+@synth.command("corrections")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_collection
+@pass_context
+def corrections(context: Context, file: Path, collection: str) -> None:
+    """Write the corrections in the collection's feedback into FILE, to be read and given with --pairs.
+
+    Anybody who may ask may also correct: whoever answers for the data reads them first.
+    """
+    from assistant.store.corrections import read_corrections
+
+    if file.exists():
+        raise InputError(f"{file} is there already: a person may have edited it; name another file")
+    with open_database(context) as database, database.read() as session:
+        found = read_corrections(session, collection)
+    if not found:
+        click.echo(f"no corrections in the feedback on answers of {collection!r}")
+        return
+    write_jsonl(file, found)
+    click.echo(f"{file}: {len(found)} corrections, to be read before they are taught")
+    click.echo(f"next: deskmate synth --collection {collection} --pairs {file}")
 
 
 @synth.command("recipes")
