@@ -44,6 +44,7 @@ class Kitchen:
         glossary: approved terms.
         given: pairs that people wrote.
         access: who may read which document.
+        base: that is tuned, where the teacher is another.
     """
 
     chunks: Sequence[Chunk]
@@ -54,6 +55,7 @@ class Kitchen:
     glossary: Sequence[Term]
     given: Sequence[GivenPair]
     access: AccessLists = EVERYBODY
+    base: Teacher | None = None
 
 
 class Cooked(NamedTuple):
@@ -103,6 +105,7 @@ def cook(
         glossary=kitchen.glossary,
         given=kitchen.given,
         access=kitchen.access,
+        base=kitchen.base,
     )
     made: list[tuple[Recipe, list[Pair]]] = []
     for recipe in recipes:

@@ -114,6 +114,7 @@ def synthesize(
         glossary=glossary,
         given=extras.given,
         access=access,
+        base=own,
     )
     pairs, cooked, joined = cook(recipes, pairs, kitchen, pairs_filter, progress)
     progress.start("contexts", 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,13 +13,18 @@ import msgspec
 
 from assistant.core.errors import EngineError
 from assistant.core.ids import content_id
-from assistant.core.jsonl import append_jsonl, read_finished_jsonl
+from assistant.core.jsonl import append_jsonl, read_finished_jsonl, write_jsonl
 from assistant.core.progress import Progress
 from assistant.core.records import Record
 from assistant.core.settings_synth import TeacherSettings
 from assistant.engine.protocol import Completion, Engine, GenerationRequest
 
 CACHE = "teacher.jsonl"
+_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_THINKS = re.compile(r"</?think>")
+# no tokenizer has so long ones in questions: a server that heeds no limit has sent megabytes
+_TOKEN_CHARACTERS = 32
+_KEY = " (a teacher's own server: DESKMATE_TEACHER_API_KEY)"
 _PAUSE_SECONDS = 1.0
 _MINUTE = 60.0
 
@@ -91,8 +98,9 @@ class Teacher:
                 return self._open_engine().complete(requests)
             except EngineError as error:
                 if attempt == self._settings.attempts:
+                    told = "" if "refuses the key" not in error.message else _KEY
                     raise EngineError(
-                        f"the teacher failed after {done} of {total} questions: {error.message}; "
+                        f"the teacher failed after {done} of {total} questions: {error.message}{told}; "
                         "what it answered is kept, the same command goes on from there"
                     ) from error
                 self.counts["asked again"] += 1
@@ -109,12 +117,14 @@ class Teacher:
         self._next_start = max(now, self._next_start) + count * _MINUTE / self._settings.requests_per_minute
 
     def _keep(self, batch: Sequence[tuple[str, GenerationRequest]], done: Sequence[Completion]) -> None:
-        for (key, _), completion in zip(batch, done, strict=True):
-            text = completion.text.strip() if completion.finish_reason == "stop" else ""
-            self.counts["cut off" if not text else "answered"] += 1
+        for (key, request), completion in zip(batch, done, strict=True):
+            is_whole = completion.finish_reason == "stop"
+            text = _answer(completion.text, request.max_new_tokens) if is_whole else ""
+            self.counts["answered" if text else "said nothing" if is_whole else "cut off"] += 1
             self._said[key] = text
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            append_jsonl(self._path, Taught(key=key, text=text))
+            if text or not is_whole:  # who said nothing may be mended, and is asked again the next time
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                append_jsonl(self._path, Taught(key=key, text=text))
 
     def _key(self, request: GenerationRequest) -> str:
         return content_id(self.name, msgspec.json.encode(request, order="deterministic").decode(), length=24)
@@ -123,5 +133,19 @@ class Teacher:
         try:
             return {row.key: row.text for row in read_finished_jsonl(self._path, Taught)}
         except msgspec.DecodeError:
-            self._path.unlink()  # a cache may always be dropped
-            return {}
+            return self._mend()
+
+    def _mend(self) -> dict[str, str]:
+        """Return the answers of a damaged file, and leave the lines that are none out of it."""
+        rows = []
+        for line in self._path.read_bytes().splitlines():
+            with contextlib.suppress(msgspec.DecodeError):
+                rows.append(msgspec.json.decode(line, type=Taught))
+        write_jsonl(self._path, rows)
+        return {row.key: row.text for row in rows}
+
+
+def _answer(text: str, max_new_tokens: int) -> str:
+    """Return a text without the thoughts before it; empty where that is all, or where it is far too long."""
+    spoken = _THOUGHTS.sub("", text.strip())
+    return "" if _THINKS.match(spoken) or len(spoken) > _TOKEN_CHARACTERS * max_new_tokens else spoken.strip()

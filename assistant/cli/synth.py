@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from assistant.engine.protocol import Engine
     from training.dataset import DatasetManifest
 
+TEACHER_KEY = "DESKMATE_TEACHER_API_KEY"
 _collection = click.option(
     "--collection", default="default", show_default=True, help="Name of the collection."
 )
@@ -172,26 +175,34 @@ def _synthesize(context: Context, collection: str, arguments: SynthArguments) ->
     suites = (sample_suite_path(), *map(Path, arguments.held_out))
     given = read_given_pairs([Path(path) for path in arguments.pairs])
     folder = context.home.collection(collection)
-    return synthesize(
-        collection,
-        folder / "datasets",
-        resources.searcher(collection),
-        lambda: resources.engine,
-        context.settings,
-        context.progress(),
-        held_out=[*(case for path in suites for case in load_suite(path)), *held_out_cases(folder)],
-        extras=Extras(
-            given=given, teacher_source=_teacher_source(context), left_out=held_out_documents(folder)
-        ),
-    )
+    with ExitStack() as opened:
+        return synthesize(
+            collection,
+            folder / "datasets",
+            resources.searcher(collection),
+            lambda: resources.engine,
+            context.settings,
+            context.progress(),
+            held_out=[*(case for path in suites for case in load_suite(path)), *held_out_cases(folder)],
+            extras=Extras(
+                given=given,
+                teacher_source=_teacher_source(context, opened),
+                left_out=held_out_documents(folder),
+            ),
+        )
 
 
-def _teacher_source(context: Context) -> Callable[[], Engine] | None:
-    """Return what opens the teacher that the settings name, None where it is the engine itself."""
+def _teacher_source(context: Context, stack: ExitStack) -> Callable[[], Engine] | None:
+    """Return what opens the teacher that the settings name, None where it is the engine itself.
+
+    Args:
+        context: of the command.
+        stack: closes the teacher.
+    """
     teacher = context.settings.teacher
     if teacher.kind == "base":
         return None
-    from assistant.engine.registry import load_engine
+    from assistant.engine.registry import load_engine, load_other_engine
 
     engine = msgspec.structs.replace(
         context.settings.engine,
@@ -206,7 +217,14 @@ def _teacher_source(context: Context) -> Callable[[], Engine] | None:
 
     def open_once() -> Engine:
         if not opened:
-            opened.append(load_engine(settings, context.home))
+            key = os.environ.get(TEACHER_KEY, "")
+            is_same = settings.engine.url == context.settings.engine.url and not key
+            opened.append(
+                load_engine(settings, context.home)
+                if is_same
+                else load_other_engine(settings, context.home, key)
+            )
+            stack.callback(opened[0].close)
         return opened[0]
 
     return open_once

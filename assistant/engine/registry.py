@@ -6,11 +6,15 @@ import contextlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assistant.core.errors import EngineError, ResourceError
 from assistant.core.home import Home
 from assistant.core.settings import Settings
 from assistant.engine.protocol import Engine
+
+if TYPE_CHECKING:
+    from assistant.engine.sglang import SglangEngine
 
 Factory = Callable[[Settings, Home], Engine]
 
@@ -23,6 +27,26 @@ def load_engine(settings: Settings, home: Home) -> Engine:
         ModelError: the base model's folder is missing or broken.
     """
     return FACTORIES[settings.engine.kind](settings, home)
+
+
+def load_other_engine(settings: Settings, home: Home, key: str) -> Engine:
+    """Return an engine beside that of ``[engine]``, such as a teacher; its server is told no key but its own.
+
+    Args:
+        settings: all settings, ``[engine]`` those of the other one.
+        home: where a model lies.
+        key: of its server, empty for none.
+
+    Raises:
+        ResourceError: the packages it needs are not installed.
+        ModelError: the base model's folder is missing or broken.
+    """
+    if settings.engine.kind != "sglang":
+        return load_engine(settings, home)
+    from assistant.engine.sglang import open_sglang
+    from assistant.engine.sglang_home import Keys
+
+    return _reached(open_sglang(settings, home, keys=Keys(user=key, admin="")))
 
 
 def _local(settings: Settings, home: Home) -> Engine:
@@ -38,7 +62,10 @@ def _local(settings: Settings, home: Home) -> Engine:
 def _sglang(settings: Settings, home: Home) -> Engine:
     from assistant.engine.sglang import open_sglang
 
-    engine = open_sglang(settings, home)
+    return _reached(open_sglang(settings, home))
+
+
+def _reached(engine: SglangEngine) -> SglangEngine:
     with contextlib.suppress(EngineError):  # where it does not run yet, this is told once it does
         engine.server()
     return engine

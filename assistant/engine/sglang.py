@@ -43,12 +43,14 @@ _CHAT = "/v1/chat/completions"
 Result = TypeVar("Result")
 
 
-def open_sglang(settings: Settings, home: Home, *, url: str | None = None) -> SglangEngine:
+def open_sglang(
+    settings: Settings, home: Home, *, url: str | None = None, keys: Keys | None = None
+) -> SglangEngine:
     """Return a client of the server that the settings name, or of another one.
 
-    The keys come from the environment, else from those that ``deskmate engine start`` made.
+    Keys that are not given come from the environment, else from those that ``deskmate engine start`` made.
     """
-    keys = find_keys(SglangHome(home, settings.sglang), os.environ)
+    keys = keys or find_keys(SglangHome(home, settings.sglang), os.environ)
     environment = {API_KEY: keys.user, ADMIN_KEY: keys.admin}
     return SglangEngine(
         settings.engine, environment, settings.sglang, url=url, base=_base_folder(settings, home)

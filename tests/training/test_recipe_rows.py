@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from assistant.core.progress import NoProgress
-from assistant.core.records import Chunk, Message, Passage
+from assistant.core.records import Chunk, Message, Passage, Usage
 from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import TeacherSettings
+from assistant.engine.protocol import Completion, GenerationRequest
 from assistant.engine.scripted import ScriptedEngine
 from indexing.embedding import HashingEmbedder
 from indexing.glossary import Term
@@ -167,3 +168,29 @@ def test_slang_may_be_of_any_letters_and_replaces_whole_words(tmp_path: Path) ->
     told = pair("Do pumps need what a pump needs?", "The pump then stops.")
     made = list(maker_of(recipe)(recipe, materials(tmp_path, told, glossary=[term])))
     assert "Do pumps need what a \\1beast needs?" in {row.question for row in made}
+
+
+class Named(ScriptedEngine):
+    """Answers with its own name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    @property
+    def base_model(self) -> str:
+        return self._name
+
+    def complete(self, asked: Sequence[GenerationRequest]) -> list[Completion]:
+        return [Completion(text=self._name, finish_reason="stop", usage=Usage()) for _ in asked]
+
+
+def test_general_instructions_are_answered_by_the_base_whoever_teaches(tmp_path: Path) -> None:
+    teacher, base = (
+        Teacher(lambda name=name: Named(name), TeacherSettings(), tmp_path, NoProgress())  # type: ignore[misc]
+        for name in ("teacher", "base")
+    )
+    recipe = load_recipe("replay")
+    for own, told in ((base, "base"), (None, "teacher")):
+        made = list(maker_of(recipe)(recipe, materials(tmp_path, teacher=teacher, base=own)))
+        assert {(row.answer, row.teacher) for row in made} == {(told, told)}

@@ -99,6 +99,43 @@ def test_a_damaged_cache_is_no_hindrance(tmp_path: Path, torn: bytes) -> None:
     assert again.counts["kept from before"] == 1
 
 
+def test_a_damaged_line_costs_no_other_answers(tmp_path: Path) -> None:
+    teacher, _ = make(Failing(), tmp_path)
+    teacher.ask(requests("a", "b"), "s")
+    kept = (tmp_path / CACHE).read_bytes().splitlines(keepends=True)
+    (tmp_path / CACHE).write_bytes(kept[0] + b'{"broken\n\xff\xfe\n' + kept[1])
+    engine = Failing()
+    again, _ = make(engine, tmp_path)
+    assert again.ask(requests("a", "b"), "s") == ["a", "b"]
+    assert engine.calls == []
+    assert (tmp_path / CACHE).read_bytes() == b"".join(kept)
+
+
+def test_who_said_nothing_is_asked_again_the_next_time(tmp_path: Path) -> None:
+    engine = Failing()
+    teacher, _ = make(engine, tmp_path)
+    assert teacher.ask(requests(" ", "long"), "s") == ["", ""]
+    assert (teacher.counts["said nothing"], teacher.counts["cut off"]) == (1, 1)
+    again, _ = make(engine, tmp_path)
+    again.ask(requests(" ", "long"), "s")
+    assert engine.calls == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("<think>\nThe user wants…\n</think>\n\nHow heavy is it?", "How heavy is it?"),
+        ("<think></think>它有多重？", "它有多重？"),
+        ("<think>", ""),
+        ("</think>", ""),
+        ("why " * 100_000 + "?", ""),
+    ],
+)
+def test_thoughts_and_floods_are_no_answers(text: str, kept: str, tmp_path: Path) -> None:
+    teacher, _ = make(Failing(), tmp_path)
+    assert teacher.ask(requests(text), "s") == [kept]
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_is_replayed_is_not_what_measures_forgetting(language: Language) -> None:
     tasks = [json.loads(row)["prompt"] for row in GENERAL.read_text("utf-8").splitlines()]

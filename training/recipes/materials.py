@@ -38,6 +38,7 @@ class Materials:
         glossary: approved terms.
         given: pairs that people wrote: corrections and FAQ.
         access: who may read which document.
+        base: that is tuned, where the teacher is another.
     """
 
     chunks: Sequence[Chunk]
@@ -50,6 +51,7 @@ class Materials:
     glossary: Sequence[Term] = ()
     given: Sequence[GivenPair] = ()
     access: AccessLists = EVERYBODY
+    base: Teacher | None = None
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

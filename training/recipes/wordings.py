@@ -126,7 +126,8 @@ def _explained(materials: Materials) -> Iterator[tuple[str, str, Chunk]]:
 
 
 def replay(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
-    """Yield general instructions with the teacher's own answers, against forgetting."""
+    """Yield general instructions with the answers of the base that is tuned, against forgetting."""
+    base = materials.base or materials.teacher
     languages: tuple[Language, ...] = ("en", "zh")
     lines = [(language, line) for language in languages for line in recipe.texts(language, "instruction")]
     random.Random(materials.seed).shuffle(lines)
@@ -137,11 +138,11 @@ def replay(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
         )
         for _, line in lines[: recipe.count]
     ]
-    texts = materials.teacher.ask(requests, "general instructions") if requests else []
+    texts = base.ask(requests, "general instructions") if requests else []
     for (language, line), text in zip(lines, texts, strict=False):
         if text:
             pair = make_pair(recipe, no_chunk(language), line, text)
-            yield msgspec.structs.replace(pair, teacher=materials.teacher.name)
+            yield msgspec.structs.replace(pair, teacher=base.name)
 
 
 def _again(recipe: Recipe, pair: Pair, question: str) -> Pair:
