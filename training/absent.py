@@ -4,7 +4,8 @@
 - a model or code that does not exist put in the place of one that does,
 - a part that the context does not name put in the place of one that it does, where that is set,
 - what manuals of this kind do not tell,
-- what people asked about another passage of a document in the context.
+- what people asked about another passage of a document in the context,
+- where set, what the context's own search found next: questions whose passages came close and were left out.
 """
 
 from __future__ import annotations
@@ -75,6 +76,35 @@ def absent_questions(
     soft = [*swapped[:1], *things[:1], *generic, *_asked_nearby(same, context, text, rng)]
     rng.shuffle(soft)
     return list(dict.fromkeys([*hard, *soft]))
+
+
+def near_misses(
+    pairs: Sequence[Pair],
+    found: Sequence[Passage],
+    context: tuple[Passage, ...],
+    count: int,
+    rng: random.Random,
+) -> list[str]:
+    """Return up to ``count`` questions about passages that were found, but for which the context had no room.
+
+    That is what a retriever which misses leaves a model with: all about the matter, and not the answer.
+
+    Args:
+        pairs: that may be asked, in the context's language.
+        found: by the context's search.
+        context: what was taken of it.
+        count: most questions.
+        rng: chooses.
+    """
+    shown = {passage.chunk.id for passage in context}
+    missed = {passage.chunk.id for passage in found} - shown
+    text = "\n".join(passage.chunk.text for passage in context)
+    questions = {
+        pair.question: None
+        for pair in pairs
+        if pair.chunk.id in missed and not is_real(pair) and not _holds(text, pair)
+    }
+    return rng.sample(list(questions), min(count, len(questions)))
 
 
 def _asked_nearby(

@@ -21,13 +21,12 @@ from assistant.core.records import Example, Passage
 from assistant.core.sentences import place_marks, split_sentences, support
 from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import SynthSettings
-from training.absent import Names, absent_questions, is_real
+from training.absent import Names, absent_questions, is_real, near_misses
 from training.access import EVERYBODY, AccessLists
 from training.dataset import make_example
 from training.pairs import Pair
 
 ORACLE_SHARE = 0.9
-BRANCHES = 6
 REAL_SHARE = 0.5
 MIN_SUPPORT_OF_PRESENT = 0.6
 MIN_SUPPORT_OF_MARK = 0.4
@@ -69,7 +68,7 @@ def grounded_examples(
             max_tokens=answer.context_tokens,
         )
         known = [pair for pair in pairs if access.admits(pair.chunk.document, readers)]
-        for question, target, pair in _ask(anchor, known, context, names, synth.uncovered_share, rng):
+        for question, target, pair in _ask(anchor, known, passages, context, names, synth, rng):
             example = make_example(
                 recipe="grounded" if pair else "uncovered",
                 language=anchor.chunk.language,
@@ -110,9 +109,10 @@ def spread(pairs: Sequence[Pair], count: int, rng: random.Random) -> list[Pair]:
 def _ask(
     anchor: Pair,
     pairs: Sequence[Pair],
+    found: Sequence[Passage],
     context: tuple[Passage, ...],
     names: Names,
-    uncovered_share: float,
+    synth: SynthSettings,
     rng: random.Random,
 ) -> list[tuple[str, str, Pair | None]]:
     """Return (question, target, pair or None) for one context."""
@@ -126,14 +126,18 @@ def _ask(
         and _stands(context, pair)
     ]
     rng.shuffle(inside)
-    chosen = [pair for pair in [anchor, *inside] if _stands(context, pair)][:BRANCHES]
+    chosen = [pair for pair in [anchor, *inside] if _stands(context, pair)][: synth.context_questions]
     asked: list[tuple[str, str, Pair | None]] = [
         (pair.question, mark_sentences(pair.answer, context), pair) for pair in chosen
     ]
     asked.extend(_two_step(chosen, context, language))
-    if not asked or rng.random() < uncovered_share:
-        absent = absent_questions(anchor, pairs, context, names, rng)
-        asked.extend((question, not_covered(language), None) for question in absent[:1])
+    refused: list[str] = []
+    if not asked or rng.random() < synth.uncovered_share:
+        refused = absent_questions(anchor, pairs, context, names, rng)[:1]
+    if synth.near_misses:
+        near = [pair for pair in pairs if pair.chunk.language == language and pair.question not in refused]
+        refused += near_misses(near, found, context, synth.near_misses, rng)
+    asked.extend((question, not_covered(language), None) for question in refused)
     return asked
 
 

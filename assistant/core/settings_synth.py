@@ -19,11 +19,14 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         teacher_questions: questions that the engine as teacher writes.
         closed_book: questions without a context, spread over the chunks.
         grounded_groups: contexts with several questions each.
+        context_questions: most questions of one context that it answers.
         uncovered_share: of the contexts, those in which something is asked too that they do not answer. A
             small model that meets more refusals refuses whatever is worded unlike its training questions.
             Measured on the sample suite's 54 answerable questions: with one refusal in six grounded examples
             it refused all 14 colloquial ones, with one in 17 (0.4) eleven of 54, with one in 32 (0.2) two.
         uncovered_parts: some of that asks for a part that the context does not name in place of one it does.
+        near_misses: of each context so many questions too whose passages its search found, but for which it
+            has no room: what is asked in people's own words can bear more of them than rules' questions.
         replay: general instructions mixed in.
         seed: of every random choice.
         recipes: further recipes: names from ``deskmate synth recipes``, or TOML files of one's own.
@@ -39,8 +42,10 @@ class SynthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     teacher_questions: Count = 96
     closed_book: Count = 40
     grounded_groups: Count = 88
+    context_questions: Annotated[int, Meta(ge=1)] = 6
     uncovered_share: Share = 0.2
     uncovered_parts: bool = False
+    near_misses: Count = 0
     replay: Count = 96
     seed: int = 7
     recipes: tuple[str, ...] = ()

@@ -127,6 +127,31 @@ def test_what_people_asked_stands_in_shared_contexts_and_is_refused_in_others(la
             assert example.weight == 2.0
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_was_found_but_left_out_is_refused(language: Language) -> None:
+    pairs = make_pairs(language)
+    settings = AnswerSettings(context_passages=4)
+    few, many = (
+        grounded_examples(
+            pairs,
+            Neighbours(pairs),
+            len,
+            settings,
+            SynthSettings(grounded_groups=12, uncovered_share=0.0, near_misses=count, context_questions=2),
+        )
+        for count in (0, 2)
+    )
+    assert not any(example.recipe == "uncovered" for example in few)
+    chunks = {pair.question: pair.chunk.text for pair in pairs}
+    refused = [example for example in many if example.recipe == "uncovered"]
+    assert refused
+    for example in refused:
+        assert chunks[example.messages[-2].content] not in example.messages[0].content
+    assert len(refused) <= 2 * 12
+    # two of each context, and one that asks both at once
+    assert len(refused) < len(many) - len(refused) <= 3 * 12
+
+
 def test_people_are_answered_in_their_own_language_only() -> None:
     pairs = [
         msgspec.structs.replace(pair, teacher=PEOPLE, chunk=msgspec.structs.replace(pair.chunk, id=f"{k}{n}"))
