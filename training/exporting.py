@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from assistant.core.errors import InputError
 from assistant.core.jsonl import write_json, write_jsonl
@@ -15,6 +18,10 @@ FORMATS: tuple[ExportFormat, ...] = ("llamafactory", "sharegpt", "alpaca", "open
 DATASET_INFO, TRAIN_CONFIG = "dataset_info.json", "train_lora.yaml"
 _SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+# of the second generation and its half steps; later ones think aloud and have templates of their own
+_QWEN = re.compile(r"qwen(?:1|2)", re.IGNORECASE)
+_PLAIN = re.compile(r"[\w./~][\w./~-]*")
 
 Row = dict[str, object]
 
@@ -129,9 +136,14 @@ def _config(name: str, files: Mapping[Split, str], base_model: str) -> str:
     return "\n".join(_config_lines(name, files, base_model)) + "\n"
 
 
+def _yaml(text: str) -> str:
+    """Return a text as YAML takes it: quoted where it is no plain word or path."""
+    return text if _PLAIN.fullmatch(text) else msgspec.json.encode(text).decode()
+
+
 def _config_lines(name: str, files: Mapping[Split, str], base_model: str) -> Iterator[str]:
     yield "# llamafactory-cli train train_lora.yaml"
-    yield f"model_name_or_path: {base_model}"
+    yield f"model_name_or_path: {_yaml(base_model)}"
     yield "stage: sft"
     yield "do_train: true"
     yield "finetuning_type: lora"
@@ -142,7 +154,12 @@ def _config_lines(name: str, files: Mapping[Split, str], base_model: str) -> Ite
     yield f"dataset: {name}-train"
     if "valid" in files:
         yield f"eval_dataset: {name}-valid"
-    yield "template: qwen"
+        yield "eval_strategy: epoch"
+        yield "per_device_eval_batch_size: 1"
+    if _QWEN.search(Path(base_model).name):
+        yield "template: qwen"
+    else:
+        yield "# no template: LLaMA-Factory reads the one of the model's tokenizer"
     yield "cutoff_len: 2048"
     yield f"output_dir: {name}-lora"
     yield "per_device_train_batch_size: 1"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from assistant.cli.context import Context, pass_context, print_json
-from assistant.core.errors import NotFoundError
+from assistant.core.errors import ModelError, NotFoundError
 from assistant.core.records import Example
+from assistant.core.settings import ModelsSettings
 
 if TYPE_CHECKING:
     from training.dataset import DatasetManifest
@@ -113,11 +114,22 @@ def export_(context: Context, folder: Path, form: ExportFormat, name: str, colle
 
     manifest, examples = _read(context, collection, name)
     title = f"{manifest.collection}-{manifest.id}"
-    done = export(examples, folder, form, title, context.settings.engine.base_model)
+    done = export(examples, folder, form, title, _base_model(context))
     for file, count in done.rows.items():
         click.echo(f"{folder / file}: {count} rows")
     for file in done.described_by:
         click.echo(f"{folder / file}")
+
+
+def _base_model(context: Context) -> str:
+    """Return where another trainer finds the base model: its folder, or its name where it lies elsewhere."""
+    from assistant.models.folders import resolve_model
+
+    name = context.settings.engine.base_model
+    try:
+        return str(resolve_model(name, "generator", context.home, ModelsSettings()))
+    except ModelError:
+        return name
 
 
 def _read(context: Context, collection: str, name: str) -> tuple[DatasetManifest, list[Example]]:

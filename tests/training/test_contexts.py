@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from assistant.core.language import Language
+from assistant.core.language import Language, detect_language
 from assistant.core.prompts import not_covered
 from assistant.core.records import Chunk, Passage
 from assistant.core.settings_answer import AnswerSettings
@@ -87,6 +87,19 @@ def test_groups_ask_what_the_context_holds_and_what_it_does_not(language: Langua
     assert 0.02 < recipes["uncovered"] / len(examples) < 0.3
     again = grounded_examples(pairs, Neighbours(pairs), len, AnswerSettings(), synth)
     assert [example.id for example in again] == [example.id for example in examples]
+
+
+def test_a_contexts_questions_are_of_its_language() -> None:
+    pairs = [
+        msgspec.structs.replace(pair, chunk=msgspec.structs.replace(pair.chunk, document="prices.csv"))
+        for language in ("en", "zh")
+        for pair in make_pairs(language)
+    ]
+    room = AnswerSettings(context_passages=10, context_tokens=10_000)
+    synth = SynthSettings(grounded_groups=12, seed=3)
+    rows = [row for row in grounded_examples(pairs, Neighbours(pairs), len, room, synth) if row.documents]
+    assert {row.language for row in rows} == {"en", "zh"}
+    assert all(detect_language(row.messages[-2].content) == row.language for row in rows)
 
 
 def test_every_sentence_gets_its_mark() -> None:

@@ -58,6 +58,23 @@ def test_llamafactory_finds_its_files_and_columns(tmp_path: Path) -> None:
     assert "model_name_or_path: base\n" in config
 
 
+@pytest.mark.parametrize(
+    ("base", "line", "has_template"),
+    [
+        ("/models/Qwen2.5-0.5B-Instruct", "model_name_or_path: /models/Qwen2.5-0.5B-Instruct", True),
+        ("/models/Qwen3-8B", "model_name_or_path: /models/Qwen3-8B", False),
+        ("/qwen2/models/smollm2", "model_name_or_path: /qwen2/models/smollm2", False),
+        ("/a b/#1: x", 'model_name_or_path: "/a b/#1: x"', False),
+    ],
+)
+def test_the_configuration_fits_its_model(base: str, line: str, has_template: bool, tmp_path: Path) -> None:
+    export(examples(), tmp_path, "llamafactory", "demo-1", base)
+    config = (tmp_path / TRAIN_CONFIG).read_text("utf-8").splitlines()
+    assert line in config
+    assert ("template: qwen" in config) is has_template
+    assert "eval_strategy: epoch" in config
+
+
 def test_other_formats(tmp_path: Path) -> None:
     export(examples(), tmp_path, "alpaca", "a", "base")
     (first,) = rows(tmp_path / "a-train.jsonl")

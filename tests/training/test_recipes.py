@@ -243,6 +243,17 @@ def test_structured_answers_fit_their_schema(tmp_path: Path) -> None:
         assert answer["code"] in {"F03", "F05"}
 
 
+def test_wordings_name_no_product_of_their_own() -> None:
+    texts = [
+        text.lower()
+        for name in shipped_recipes()
+        for wordings in load_recipe(name).wording.values()
+        for found in wordings.values()
+        for text in found
+    ]
+    assert [text for text in texts if any(word in text for word in ("pump", "oven", "水泵", "烤箱"))] == []
+
+
 def test_follow_ups_keep_the_turns_before(tmp_path: Path) -> None:
     pairs = made("follow-up", make_materials("en", tmp_path))
     real = next(pair for pair in pairs if pair.teacher == "tickets")
