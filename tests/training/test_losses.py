@@ -129,3 +129,21 @@ def test_what_the_default_base_learns(
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(str(folder)))
     text = "\n\n".join(render_learnt(examples[place], tokenizer) for place in (0, 6))
     check_golden("learnt_default_base.txt", text + "\n")
+
+
+def test_rows_by_themselves_hold_the_scores_once(tiny_model: Path, examples: list[Example]) -> None:
+    """Taken row by row, each row would bring a gradient as large as the scores of all."""
+    student = Student(tiny_model, TrainSettings(rank=2), "float32")
+    (pack, *_) = make_packs(examples, student.tokenizer, 400)
+    losses = PlainRows(student.causal, student.pad_id).token_losses(pack)
+    width = student.causal.config.vocab_size
+    full, seen = 0, [losses.grad_fn]
+    while seen:
+        node = seen.pop()
+        full += type(node).__name__ in {"SliceBackward0", "SelectBackward0"} and _last_size(node) == width
+        seen.extend(before for before, _ in node.next_functions if before is not None)
+    assert full == 0
+
+
+def _last_size(node: object) -> int:
+    return int(getattr(node, "_saved_self_sym_sizes", (0,))[-1])
