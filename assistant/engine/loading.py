@@ -10,6 +10,7 @@ from assistant.engine.tokenizing import ChatTokenizer
 
 _NEXT = "deskmate models prepare"
 _PROBE = "valve 12"
+_ANSWER = "turned 34"
 _NO_WINDOW = 1 << 20
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 
@@ -30,11 +31,11 @@ class LoadedModel:
         config = model.config
         layers = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
         self.model = model
-        self.tokenizer = ChatTokenizer(tokenizer)
         self.layer_count = len(layers)
         self.has_windows = "sliding_attention" in layers
         self.window_tokens = _window_tokens(config)
         self.end_ids = _end_ids(model, tokenizer)
+        self.tokenizer = ChatTokenizer(tokenizer, _turn_end(tokenizer, self.end_ids))
 
 
 def load_model(folder: Path, dtype: str, *, quantization: Any = None) -> LoadedModel:
@@ -121,3 +122,20 @@ def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     ends = model.generation_config.eos_token_id
     several = ends if isinstance(ends, list) else [ends]
     return frozenset(end for end in (*several, tokenizer.eos_token_id) if end is not None)
+
+
+def _turn_end(tokenizer: Any, end_ids: frozenset[int]) -> int | None:
+    """Return the token by which the chat template ends the assistant's turn, None where it cannot be told.
+
+    Phi's and Gemma's is another one than the end of a text; it counts where the model's answers end with it.
+    """
+    from jinja2 import TemplateError
+
+    turns = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": _ANSWER}]
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except (TemplateError, TypeError, ValueError):
+        return None  # a template without earlier turns
+    *_, after = text.rpartition(_ANSWER)
+    ids = tokenizer(after.lstrip(), add_special_tokens=False)["input_ids"]
+    return ids[0] if ids and ids[0] in end_ids else None

@@ -14,10 +14,12 @@ class ChatTokenizer:
 
     Args:
         tokenizer: of transformers, with a chat template.
+        turn_end: token that ends the assistant's turn; None takes the tokenizer's end of a text.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, turn_end: int | None = None) -> None:
         self._tokenizer = tokenizer
+        self._turn_end = tokenizer.eos_token_id if turn_end is None else turn_end
         self._lock = threading.Lock()  # the Rust tokenizer refuses to be set up by two threads at once
         self._markers = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
 
@@ -32,7 +34,7 @@ class ChatTokenizer:
         """Return the ids of an assistant's turn with the marker that ends it, as training teaches it."""
         with self._lock:
             ids = self._tokenizer(self._plain(text), add_special_tokens=False)["input_ids"]
-        return [*ids, self._tokenizer.eos_token_id]
+        return [*ids, self._turn_end]
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""

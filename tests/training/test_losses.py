@@ -11,6 +11,7 @@ import pytest
 
 from assistant.core.records import Example
 from assistant.core.settings_train import TrainSettings
+from assistant.engine.loading import load_model
 from training.losses import TOLERANCE, PlainRows, SharedPrefix, agree, choose_loss
 from training.rendering import make_packs, render_learnt
 from training.session import TrainReport
@@ -113,6 +114,28 @@ def test_what_is_learnt_is_the_answer_and_its_end(
     check_golden(f"learnt_{example.language}.txt", text + "\n")
     learnt = text[text.index("⟦") + 1 : text.index("⟧")]
     assert learnt == example.messages[-1].content + "<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("ends", "learnt"),
+    [((1, 2), "<|im_end|>"), ((0, 1), "<|endoftext|>"), ((0, 1, 2), "<|im_end|>")],
+    ids=str,
+)
+@pytest.mark.parametrize("place", [0, 6], ids=["en", "zh"])
+def test_the_turns_end_is_the_templates_where_answers_end_there(
+    place: int, ends: tuple[int, ...], learnt: str, tiny_model: Path, tmp_path: Path, examples: list[Example]
+) -> None:
+    """Phi and Gemma end a turn with another token than a text."""
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    for name, changes in (
+        ("tokenizer_config.json", {"eos_token": "<|endoftext|>"}),
+        ("generation_config.json", {"eos_token_id": list(ends)}),
+    ):
+        record = json.loads((base / name).read_text("utf-8"))
+        (base / name).write_text(json.dumps(record | changes), "utf-8")
+    tokenizer = load_model(base, "float32").tokenizer
+    text = render_learnt(examples[place], tokenizer)
+    assert text.endswith(f"{examples[place].messages[-1].content}{learnt}⟧")
 
 
 @pytest.mark.slow
