@@ -48,7 +48,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
         collection: that it was tuned on.
         created: when, ISO 8601 in UTC.
         base_model: name of the base.
-        base_hash: of the base's weights; another base refuses the adapter.
+        base_hash: of the base's description, tokenizer and weights; other weights refuse the adapter.
         template_hash: of the base's chat template and the prompt templates.
         dataset_hash: of the dataset.
         chunks: ids of the chunks that it learnt from, without those of rows that were held out.

@@ -67,7 +67,7 @@ def train_adapter(
     weights = base_bytes(base_folder, settings, compute)
     free = free_memory(_processes_here(processes))
     least = MemoryPlan(base=weights, adapter=0, activations=0, logits=0)
-    refuse_too_much(least.total, free, least.describe(), settings)
+    refuse_too_much(least, free, settings)
     with _memory_errors(settings):
         student = Student(base_folder, settings, compute)
         packs = make_packs(split.train, student.tokenizer, settings.step_tokens)
@@ -76,7 +76,7 @@ def train_adapter(
         learnt = sum(weight.numel() for _, weight in student.named_weights())
         is_shared = way == SharedPrefix.__name__
         plan = plan_memory(student.config, weights, learnt, fitting, settings, compute, is_shared=is_shared)
-        refuse_too_much(plan.total, free, plan.describe(), settings)
+        refuse_too_much(plan, free, settings)
         split = msgspec.structs.replace(split, valid=_answerable(split.valid, student))
         session = Session(student, fitting, split, run, settings, progress, processes)
         session.way = way

@@ -47,10 +47,11 @@ class MemoryPlan(Record, frozen=True, kw_only=True):
         return self.base + self.adapter + self.activations + self.logits + self.libraries
 
     def describe(self) -> str:
-        """Return the sum as a person reads it."""
+        """Return the sum as a person reads it, without what is not known yet."""
         parts = {"base": self.base, "adapter and optimiser": self.adapter, "activations": self.activations}
         parts |= {"output scores": self.logits, "libraries": self.libraries}
-        return " + ".join(f"{_gib(size)} {name}" for name, size in parts.items()) + f" = {_gib(self.total)}"
+        told = " + ".join(f"{_gib(size)} {name}" for name, size in parts.items() if size)
+        return f"{told} = {_gib(self.total)}"
 
 
 def base_bytes(folder: Path, settings: TrainSettings, dtype: str) -> int:
@@ -138,24 +139,27 @@ def _shares(pack: Pack, width: int, *, is_shared: bool) -> Iterator[_Share]:
         yield _Share(own, longest, own, 2 * own * width + learnt * (_LOGIT_BYTES - 2))
 
 
-def refuse_too_much(needed: int, free: int, arithmetic: str, settings: TrainSettings) -> None:
+def refuse_too_much(plan: MemoryPlan, free: int, settings: TrainSettings) -> None:
     """Refuse what does not fit.
 
     Raises:
         ResourceError: with the arithmetic and what would help.
     """
     limit = settings.memory_mebibytes * MEBIBYTE or free
-    if needed <= limit:
+    if plan.total <= limit:
         return
-    helps = [f"a lower [train] step_tokens (now {settings.step_tokens})"]
-    if not settings.activation_checkpointing:
-        helps.append("activation_checkpointing = true")
+    helps = []
+    if plan.activations:
+        helps.append(f"a lower [train] step_tokens (now {settings.step_tokens})")
+        if not settings.activation_checkpointing:
+            helps.append("activation_checkpointing = true")
     if settings.quantize == "none":
-        helps.append('quantize = "nf4"')
+        helps.append('[train] quantize = "nf4"')
+    about = "about" if plan.activations else "at least"
     source = "[train] memory_mebibytes allows" if settings.memory_mebibytes else "free are"
     raise ResourceError(
-        f"training needs about {arithmetic}, {source} {_gib(limit)}; what helps: {', '.join(helps)} "
-        "or a smaller base model"
+        f"training needs {about} {plan.describe()}, {source} {_gib(limit)}; what helps: "
+        f"{' or '.join([*helps, 'a smaller base model'])}"
     )
 
 

@@ -30,12 +30,12 @@ TrainTiny = Callable[..., TrainReport]
 
 def test_too_little_memory_is_refused_before_a_step(train_tiny: TrainTiny, tmp_path: Path) -> None:
     with pytest.raises(ResourceError) as caught:
-        train_tiny(memory_mebibytes=64)
+        train_tiny(memory_mebibytes=701)
     for part in (
         "base",
         "activations",
         "= ",
-        "memory_mebibytes allows 0.06 GiB",
+        "memory_mebibytes allows 0.68 GiB",
         "step_tokens (now 96)",
         "nf4",
     ):
@@ -43,11 +43,19 @@ def test_too_little_memory_is_refused_before_a_step(train_tiny: TrainTiny, tmp_p
     assert not (tmp_path / "runs" / "train-a" / "metrics.jsonl").exists()
 
 
+def test_a_base_that_does_not_fit_is_told_what_helps_it(train_tiny: TrainTiny) -> None:
+    with pytest.raises(ResourceError) as caught:
+        train_tiny(memory_mebibytes=64)
+    told = caught.value.message
+    assert "needs at least 0.00 GiB base + 0.68 GiB libraries = 0.68 GiB" in told
+    assert told.endswith('what helps: [train] quantize = "nf4" or a smaller base model')
+
+
 def test_what_fits_passes() -> None:
     plan = MemoryPlan(base=1, adapter=1, activations=1, logits=1, libraries=0)
-    refuse_too_much(plan.total, 4, plan.describe(), TrainSettings())
+    refuse_too_much(plan, 4, TrainSettings())
     with pytest.raises(ResourceError, match="free are"):
-        refuse_too_much(plan.total, 3, plan.describe(), TrainSettings())
+        refuse_too_much(plan, 3, TrainSettings())
 
 
 def test_four_bits_take_less(tiny_model: Path) -> None:
