@@ -52,6 +52,7 @@ class Pair(Record, frozen=True, kw_only=True):
         weight: how much it counts against a generated pair.
         recipe_version: of the recipe.
         added: words around the answer that no chunk has to hold: a greeting, a tone.
+        is_reworded: another's question in other words, which is what it is for.
     """
 
     question: str
@@ -66,6 +67,7 @@ class Pair(Record, frozen=True, kw_only=True):
     weight: float = 1.0
     recipe_version: int = 1
     added: str = ""
+    is_reworded: bool = False
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:

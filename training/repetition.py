@@ -98,5 +98,8 @@ def _facts(pair: Pair) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _frame(pair: Pair) -> tuple[object, ...]:
-    """Return what of a pair's situation makes the same words another lesson."""
-    return pair.history, pair.passages is None, pair.is_covered
+    """Return what of a pair's situation makes the same words another lesson.
+
+    A rewording means what its question means, so it is only compared with other rewordings.
+    """
+    return pair.history, pair.passages is None, pair.is_covered, pair.is_reworded

@@ -23,6 +23,7 @@ from training.recipes.materials import Materials
 from training.recipes.reading import set_into_contexts
 from training.recipes.recipe import Recipe, load_recipe
 from training.recipes.registry import maker_of
+from training.repetition import alike_by_embedding, near_duplicates
 from training.teaching import Teacher
 
 
@@ -160,6 +161,35 @@ def test_only_questions_are_framed(tmp_path: Path) -> None:
     told = pair("I need to know the valve's pressure.", "The valve opens at 3 bar.")
     made = list(maker_of(recipe)(recipe, materials(tmp_path, told)))
     assert not [row for row in made if row.teacher == "small"]
+
+
+class Rewording(ScriptedEngine):
+    """Answers with one text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def complete(self, asked: Sequence[GenerationRequest]) -> list[Completion]:
+        return [Completion(text=self._text, finish_reason="stop", usage=Usage()) for _ in asked]
+
+
+def test_a_rewording_is_no_duplicate_of_its_question(tmp_path: Path) -> None:
+    recipe = load_recipe("paraphrase")
+    words = " ".join(f"It says so on plate {name}." for name in "abcdefghijklmnopqrstuvwxyz")
+    told = pair("At what pressure does the valve open?", f"The valve opens at 3 bar. {words}")
+    for text, is_kept in (("valve opens at what pressure??", True), (told.question.lower(), False)):
+        teacher = Teacher(
+            lambda text=text: Rewording(text),  # type: ignore[misc]
+            TeacherSettings(),
+            tmp_path / text[:5],
+            NoProgress(),
+        )
+        made = list(maker_of(recipe)(recipe, materials(tmp_path, told, teacher=teacher)))
+        framed, *reworded = made
+        assert [row.question for row in reworded] == [text] * is_kept
+        assert near_duplicates([told, framed]) == alike_by_embedding([told, framed], HashingEmbedder()) == {}
+        assert near_duplicates([framed, framed]) == {1: 0}
 
 
 def test_slang_may_be_of_any_letters_and_replaces_whole_words(tmp_path: Path) -> None:

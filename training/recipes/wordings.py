@@ -16,6 +16,7 @@ from assistant.engine.protocol import GenerationRequest
 from indexing.analysis import fold
 from indexing.glossary import Term, holds
 from training.contexts import spread
+from training.decontamination import grams, jaccard
 from training.pairs import Pair
 from training.recipes.conversations import no_chunk
 from training.recipes.materials import Materials, ended, fill, make_pair
@@ -26,6 +27,7 @@ _SHORT_FORM = re.compile(r"\b((?:[A-Z][a-z]+[ -]){1,4}[A-Za-z]+) \(([A-Z]{2,6})\
 _SHORT_FORM_ZH = re.compile(r"([一-鿿]{2,10})（([A-Z]{2,6})）")
 _SIGNS = ("symbol", "signal word", "icon", "term", "abbreviation", "图标", "警示词", "术语", "缩写", "符号")
 _MEANS = ("meaning", "definition", "含义", "定义", "说明")
+_UNCHANGED = 0.8
 _LATIN = re.compile(r"[A-Za-z0-9]")
 _QUESTION_TOKENS, _ANSWER_TOKENS = 64, 80
 
@@ -75,6 +77,9 @@ def _reworded(recipe: Recipe, materials: Materials, pairs: Sequence[Pair]) -> It
             continue
         if not words_of(question) & words_of(pair.question):
             materials.teacher.counts["paraphrase without any of the question's words"] += 1
+            continue
+        if jaccard(grams(question), grams(pair.question)) >= _UNCHANGED:
+            materials.teacher.counts["paraphrase in the question's own words"] += 1
             continue
         made = _again(recipe, pair, question)
         yield msgspec.structs.replace(made, teacher=materials.teacher.name)
@@ -147,7 +152,8 @@ def replay(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
 
 def _again(recipe: Recipe, pair: Pair, question: str) -> Pair:
     made = make_pair(recipe, pair.chunk, question, pair.answer, pair.others)
-    return msgspec.structs.replace(made, teacher=pair.teacher)
+    is_reworded = question != pair.question
+    return msgspec.structs.replace(made, teacher=pair.teacher, is_reworded=is_reworded)
 
 
 def _bare(question: str, language: Language) -> str:
