@@ -90,7 +90,7 @@ def synthesize(
     chunks = searcher.corpus.chunks
     chunks = without(chunks, with_twins(extras.left_out, chunks))
     recipes = _recipes(settings.synth, extras.given)
-    glossary = approved_terms(folder.parent) if recipes else ()
+    glossary = approved_terms(folder.parent)  # contexts are searched with them too
     access = AccessLists(searcher.metadata())
     shaped = (*(recipe.fingerprint for recipe in recipes), *map(str, (*glossary, *extras.given)))
     shaped += access.fingerprint

@@ -279,6 +279,14 @@ def test_splits_have_to_leave_documents_to_train_on(collection: Home) -> None:
     assert "leave no documents to train on" in str(done.exception)
 
 
+def test_an_approved_term_makes_the_contexts_anew(collection: Home) -> None:
+    good("synth", "--collection", "烤箱")
+    assert "is there already" in good("synth", "--collection", "烤箱")
+    good("glossary", "approve", "--add", "趴窝", "风机停转", "--collection", "烤箱")
+    assert "is there already" not in good("synth", "--collection", "烤箱")
+    assert "is there already" in good("synth", "--collection", "烤箱")
+
+
 def test_what_names_nothing_is_said(collection: Home, tmp_path: Path) -> None:
     good("synth", "--collection", "烤箱")
     assert run("dataset", "show", "--rows", "-3", "--collection", "烤箱").exit_code == 2
