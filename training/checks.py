@@ -98,7 +98,8 @@ def _form(pair: Pair) -> Verdict | None:
         return Verdict("question in another language", f"{detect_language(question)}, not {language}")
     if not pair.answer or len(pair.answer) > MAX_ANSWER_CHARACTERS:
         return Verdict("answer empty or too long", f"{len(pair.answer)} characters")
-    is_prose = pair.recipe not in CORE and pair.chunks and len(terms(pair.answer)) > 8  # noqa: PLR2004
+    is_told = bool(pair.chunks) or pair.teacher in PEOPLE  # general instructions may ask for a translation
+    is_prose = pair.recipe not in CORE and is_told and len(terms(pair.answer)) > 8  # noqa: PLR2004
     if is_prose and not pair.answer.startswith("{") and detect_language(pair.answer) != language:
         return Verdict("answer in another language", f"not {language}")
     return None

@@ -19,6 +19,8 @@ DATASET_INFO, TRAIN_CONFIG = "dataset_info.json", "train_lora.yaml"
 _SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
+# what chat templates mark turns with: another trainer would read it in a document as the beginning of a turn
+_MARKER = re.compile(r"<(\|[a-z_0-9]+\|>)", re.IGNORECASE)
 # of the second generation and its half steps; later ones think aloud and have templates of their own
 _QWEN = re.compile(r"qwen(?:1|2)", re.IGNORECASE)
 _PLAIN = re.compile(r"[\w./~][\w./~-]*")
@@ -52,6 +54,7 @@ def export(
         InputError: an example does not fit the format; the message names it.
     """
     make = _ROWS[form]
+    examples = [_without_markers(example) for example in examples]
     written: dict[str, int] = {}
     files: dict[Split, str] = {}
     for split in _SPLITS:
@@ -79,6 +82,14 @@ _DESCRIPTION: Mapping[str, object] = {
         "system_tag": "system",
     },
 }
+
+
+def _without_markers(example: Example) -> Example:
+    """Return an example whose texts open no turn of their own, as training here breaks them too."""
+    turns = tuple(
+        msgspec.structs.replace(turn, content=_MARKER.sub(r"< \1", turn.content)) for turn in example.messages
+    )
+    return msgspec.structs.replace(example, messages=turns)
 
 
 def _sharegpt(example: Example) -> Row:

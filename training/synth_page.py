@@ -15,6 +15,7 @@ from training.filtering import KEPT, MADE, Rejected
 
 ROWS_SHOWN = 50
 REJECTS_SHOWN = 5
+_SHOWN_CHARACTERS = 600
 _SEED = 1
 
 
@@ -108,9 +109,13 @@ def _rejects(rejects: Sequence[Rejected]) -> str:
 def _rejected(row: Rejected) -> str:
     detail = f" <small>{escape(row.detail)}</small>" if row.detail else ""
     return (
-        f"<li><q>{escape(row.question)}</q> → <q>{escape(row.answer)}</q>{detail} "
+        f"<li><q>{_short(row.question)}</q> → <q>{_short(row.answer)}</q>{detail} "
         f"<small>{escape(row.recipe)} · {escape(row.document)} · {escape(row.teacher)}</small></li>"
     )
+
+
+def _short(text: str) -> str:
+    return escape(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
 
 
 def _row(number: int, example: Example) -> str:

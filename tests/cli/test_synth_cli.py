@@ -254,6 +254,19 @@ def test_pairs_are_taken_without_a_recipe_being_named(collection: Home, tmp_path
     assert (row["weight"], row["messages"][-1]["content"]) == (5.0, "周日不上门服务。")
 
 
+def test_a_question_too_long_to_search_costs_no_other_pairs(collection: Home, tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    rows = [
+        {"question": "为什么" * 3000 + "？", "answer": "不知道。"},
+        {"question": "周日能不能上门？", "answer": "周日不上门服务。"},
+    ]
+    given.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    output = good("synth", "--collection", "烤箱", "--pairs", str(given), "--json")
+    manifest = json.loads(output.splitlines()[-1])
+    assert manifest["recipes"]["correction"] == 1
+    assert manifest["filters"]["correction"]["question too short or too long"] == 1
+
+
 @pytest.mark.parametrize("weight", ["0", "-5", "1e9"])
 def test_a_weight_that_unteaches_is_refused(weight: str, collection: Home, tmp_path: Path) -> None:
     given = tmp_path / "given.jsonl"

@@ -14,10 +14,13 @@ from indexing.embedding import HashingEmbedder
 from training.balancing import choose_balanced, split_of
 from training.checks import check_pair
 from training.cooking import lost_pairs
+from training.dataset import DatasetManifest, make_example
 from training.decontamination import LEAK, HeldOut
 from training.filtering import KEPT, MADE, PairFilter
 from training.pairs import NO_CHUNK, Pair
+from training.recipes.conversations import no_chunk
 from training.repetition import alike_by_embedding, near_duplicates
+from training.synth_page import render_page
 
 CHUNK = Chunk(
     id="c",
@@ -128,6 +131,36 @@ def test_everything_is_counted_with_an_example() -> None:
     assert (personal.question, personal.answer, personal.detail) == ("", "", "")
     leaked = next(row for row in chosen.rejects if row.reason == "held-out question")
     assert "What is the meaning of fault code E-14?" in leaked.detail
+
+
+def test_people_answer_in_the_questions_language_too() -> None:
+    bare = pair(
+        "K3 水壶能煮多少水？", "The K3 holds at most 1.7 litres of cold water, never more.", no_chunk("zh")
+    )
+    given = msgspec.structs.replace(bare, recipe="correction", teacher="people")
+    assert reason(given) == "answer in another language"
+    asked = msgspec.structs.replace(bare, recipe="replay", teacher="base")
+    assert reason(asked) is None
+
+
+def test_a_long_reject_is_shown_short() -> None:
+    chosen = PairFilter()
+    chosen.keep([pair("why " * 5000 + "?", "x")])
+    example = make_example(
+        recipe="r", language="en", messages=(Message(role="user", content="q"),), answer="a"
+    )
+    manifest = DatasetManifest(
+        id="i",
+        collection="c",
+        snapshot="s",
+        example_count=1,
+        recipes={},
+        languages={},
+        rejected={},
+        covered_chunk_share=0.0,
+        key="k",
+    )
+    assert len(render_page(manifest, [example], chosen.rejects)) < 10_000
 
 
 def test_general_instructions_need_no_chunk() -> None:

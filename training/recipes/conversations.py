@@ -11,6 +11,7 @@ from assistant.core.errors import InputError
 from assistant.core.language import Language
 from assistant.core.records import Chunk, Message
 from assistant.core.sentences import support
+from training.checks import MAX_QUESTION_CHARACTERS
 from training.contexts import evidence_text
 from training.pairs import NO_CHUNK, PEOPLE, Pair, ticket_pairs
 from training.recipes.codes import code_fields, code_rows
@@ -54,7 +55,8 @@ def given_pairs(recipe: Recipe, materials: Materials) -> Iterator[Pair]:
     if kind is not None and kind not in WEIGHTS:
         raise InputError(f"recipe {recipe.name!r}: options.kind = {kind!r} is none of {', '.join(WEIGHTS)}")
     chosen = [given for given in materials.given if kind in (None, given.kind)]
-    questions = [given.question for given in chosen]
+    # longer ones the filter turns away; the search refuses the longest
+    questions = [given.question[:MAX_QUESTION_CHARACTERS] for given in chosen]
     found = materials.searcher.search_many(questions, 5) if questions else []
     for given, passages in zip(chosen, found, strict=True):
         carried = [p for p in passages if support(given.answer, evidence_text(p)) >= _MIN_SUPPORT]
