@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 FILE = "state.pt"
+_LOG = logging.getLogger(__name__)
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -57,6 +59,10 @@ def read_checkpoint(folder: Path, fingerprint: str) -> State | None:
     try:
         found = torch.load(folder / FILE, weights_only=True)
         state = State(**found)
-    except (OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError):
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        _LOG.warning("%s cannot be read, the run begins anew: %s", folder / FILE, first_line)
         return None
     return state if state.fingerprint == fingerprint else None

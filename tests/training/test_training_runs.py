@@ -252,12 +252,15 @@ def test_memory_to_plan_with_does_not_begin_a_run_anew(train_tiny: TrainTiny, tm
 
 
 @pytest.mark.parametrize("left", [0, 1, 300, -1, -300], ids=str)
-def test_a_half_written_checkpoint_begins_anew(left: int, train_tiny: TrainTiny, tmp_path: Path) -> None:
+def test_a_half_written_checkpoint_begins_anew(
+    left: int, train_tiny: TrainTiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_tiny(progress=stopped_after(4), epochs=1)
     state = tmp_path / "runs" / "train-a" / "checkpoint" / "state.pt"
     state.write_bytes(state.read_bytes()[:left])
     assert train_tiny(epochs=1).steps == 4
+    assert "state.pt cannot be read, the run begins anew" in caplog.text
 
 
 def test_an_adapter_that_the_disk_does_not_take_leaves_nothing_behind(
