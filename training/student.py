@@ -100,14 +100,14 @@ class Student:
     def _set_modes(self) -> None:
         """Let the adapter's dropout work and nothing else of the base's.
 
-        PEFT's layers are put into training mode whole: on processors, 4-bit layers in evaluation mode
-        reorder their weights for good, and then cannot be trained.
+        PEFT's layers are put into training mode whole, and 4-bit layers without an adapter too: on processors
+        these reorder their weights in evaluation mode for good, and then let no gradient through.
         """
         from peft.tuners.lora import LoraLayer
 
         self.model.eval()
         for module in self.model.modules():
-            if isinstance(module, LoraLayer):
+            if isinstance(module, LoraLayer) or type(module).__name__ == "Linear4bit":
                 module.train()
 
     def generate(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:

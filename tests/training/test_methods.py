@@ -98,6 +98,18 @@ def test_four_bits_without_the_package_are_refused(train_tiny: TrainTiny) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("targets", [("q_proj", "v_proj"), ("q_proj",)], ids=str)
+def test_four_bits_without_an_adapter_let_the_gradient_through(
+    train_tiny: TrainTiny, targets: tuple[str, ...]
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    wide = train_tiny("wide", targets=targets)
+    packed = train_tiny("packed", targets=targets, quantize="nf4")
+    assert packed.first_loss == pytest.approx(wide.first_loss, rel=0.1)
+    assert packed.last_loss == pytest.approx(wide.last_loss, rel=0.1)
+
+
+@pytest.mark.slow
 def test_four_bits_learn_and_are_asked_meanwhile(train_tiny: TrainTiny, tiny_model: Path) -> None:
     pytest.importorskip("bitsandbytes")
     report = train_tiny(quantize="nf4", validation_examples=2, validations=2)
