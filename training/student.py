@@ -160,7 +160,8 @@ class Student:
             self.model.save_pretrained(folder)
         except SafetensorError as error:
             raise ResourceError(
-                f"the adapter cannot be written to {folder.parent}: {error}; the last checkpoint is kept",
+                f"the adapter cannot be written to {folder.parent}: {error}; with room, the same "
+                "command goes on from the last checkpoint, if there is one",
                 next_command="deskmate doctor",
             ) from error
         (folder / MODEL_CARD).unlink(missing_ok=True)  # PEFT's empty form, with the path of the base
