@@ -22,7 +22,7 @@ from assistant.core.progress import Progress
 from assistant.core.records import Arm, Case, Message, Record
 from assistant.core.settings import EvalSettings, Settings
 from assistant.engine.protocol import Engine, GenerationRequest
-from assistant.engine.registry import load_engine
+from assistant.engine.registry import load_engine, load_other_engine
 from eval.asking import ask_kept
 from eval.citation_metrics import carries, citation_pairs, score_citations
 from eval.compare import Interval, mean_intervals
@@ -134,13 +134,14 @@ class Judge:
         return [read_verdict(text) for text in texts]
 
 
-def open_judge(settings: Settings, home: Home, own: Callable[[], Engine]) -> Engine | None:
+def open_judge(settings: Settings, home: Home, own: Callable[[], Engine], key: str = "") -> Engine | None:
     """Return the engine that ``[judge]`` names, None where it names none.
 
     Args:
         settings: all settings.
         home: where its model lies.
         own: gives the engine that answers, for a judge of kind ``base``.
+        key: of the judge's own server, which is told no other.
 
     Raises:
         ResourceError: the packages it needs are not installed.
@@ -159,7 +160,10 @@ def open_judge(settings: Settings, home: Home, own: Callable[[], Engine]) -> Eng
         batch_size=judge.batch_size,
         timeout_seconds=judge.timeout_seconds,
     )
-    return load_engine(msgspec.structs.replace(settings, engine=engine), home)
+    other = msgspec.structs.replace(settings, engine=engine)
+    if engine.url == settings.engine.url and not key:
+        return load_engine(other, home)
+    return load_other_engine(other, home, key)
 
 
 def read_verdict(text: str) -> Verdict:

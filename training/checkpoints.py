@@ -21,7 +21,6 @@ class State(msgspec.Struct, kw_only=True):
         step: optimiser steps done.
         fingerprint: of all that shapes the run; another one begins anew.
         optimizer: the adapter's fp32 weights and the optimiser's moments.
-        random: state of the random generator, for dropout.
         best: score and weights of the best validation, None before the first.
         misses: validations without gain since then.
         asked: steps done at the last validation.
@@ -30,7 +29,6 @@ class State(msgspec.Struct, kw_only=True):
     step: int
     fingerprint: str
     optimizer: dict[str, Any]
-    random: Any
     best: tuple[float, Any] | None = None
     misses: int = 0
     asked: int = 0

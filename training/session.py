@@ -161,8 +161,12 @@ class Session:
         return self._packs[self._order[place % len(self._order)]]
 
     def _step(self) -> None:
+        import torch
+
         began, worked = time.monotonic(), time.process_time()
         rate = learning_rate(self._done, self._steps, self._settings)
+        # dropout by seed and place, not by what went before: a resumed run draws the same, on every device
+        torch.manual_seed(self._settings.seed + self._done * self._processes.count + self._processes.rank)
         loss = self._student.backward(self._pack(self._done, self._processes.rank))
         self._is_whole = False
         value, norm = self._optimizer.step(rate, loss, self._processes)
@@ -219,12 +223,9 @@ class Session:
 
     def _resume(self) -> None:
         """Go on from the checkpoint; what was measured after it is measured again."""
-        import torch
-
         state = read_checkpoint(self._run.folder / CHECKPOINT, self._fingerprint)
         if state is not None:
             self._optimizer.put_state(state.optimizer)
-            torch.set_rng_state(state.random)
             self._done, self._misses, self._asked = state.step, state.misses, state.asked
             self._best = (state.best[0], state.best[1]) if state.best else None
         if self._processes.is_main:
@@ -244,8 +245,6 @@ class Session:
         return row["step"] < (self._asked if "validation_score" in row else self._done)
 
     def _checkpoint(self) -> None:
-        import torch
-
         self._saved = time.monotonic()
         if not self._processes.is_main:
             return
@@ -253,7 +252,6 @@ class Session:
             step=self._done,
             fingerprint=self._fingerprint,
             optimizer=self._optimizer.state(),
-            random=torch.get_rng_state(),
             best=self._best,
             misses=self._misses,
             asked=self._asked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from assistant.cli.context import Context
 if TYPE_CHECKING:
     from eval.runner import EvalResult
     from eval.summary import Report
+
+JUDGE_KEY = "DESKMATE_JUDGE_API_KEY"
 
 
 def with_judge(context: Context, report: Report, result: EvalResult, folder: Path) -> Report:
@@ -27,7 +30,8 @@ def with_judge(context: Context, report: Report, result: EvalResult, folder: Pat
         return report
     from eval.judge import Judge, judge_answers, judge_lines, open_judge
 
-    engine = open_judge(settings, context.home, lambda: context.resources.engine)
+    key = os.environ.get(JUDGE_KEY, "")
+    engine = open_judge(settings, context.home, lambda: context.resources.engine, key)
     if engine is None:
         return report
     try:

@@ -12,6 +12,8 @@ from assistant.core.records import Message, Record, ToolCall, Usage
 
 FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
 Offer = Literal["json_schema", "tools"]
+# a base that can think aloud (Qwen3) answers at once, as its adapter is taught; other templates pass it over
+TEMPLATE_OPTIONS = {"enable_thinking": False}
 
 
 class GenerationRequest(Record, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 from assistant.core.errors import EngineBusy, EngineError, EngineUnavailable
 from assistant.core.records import Message, ToolCall, ToolTurn, Usage
 from assistant.engine.protocol import (
+    TEMPLATE_OPTIONS,
     Completion,
     FinishReason,
     GenerationRequest,
@@ -88,6 +89,7 @@ def request_body(request: GenerationRequest, model: str, *, stream: bool) -> dic
         "max_tokens": request.max_new_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
+        "chat_template_kwargs": TEMPLATE_OPTIONS,
     }
     if request.seed is not None:
         body["seed"] = request.seed

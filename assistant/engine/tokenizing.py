@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from assistant.core.records import Message
+from assistant.engine.protocol import TEMPLATE_OPTIONS
 
 
 class ChatTokenizer:
@@ -27,7 +28,9 @@ class ChatTokenizer:
         """Return the ids of a conversation, up to where the assistant's turn begins."""
         turns = [{"role": message.role, "content": self._plain(message.content)} for message in messages]
         with self._lock:
-            text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            text = self._tokenizer.apply_chat_template(
+                turns, add_generation_prompt=True, tokenize=False, **TEMPLATE_OPTIONS
+            )
             return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def answer_ids(self, text: str) -> list[int]:

@@ -7,6 +7,7 @@ import pytest
 
 from assistant.core.errors import EngineError, ModelError, ResourceError
 from assistant.core.home import Home
+from assistant.core.records import Message
 from assistant.core.settings import EngineSettings, Settings
 from assistant.engine import registry
 from assistant.engine.loading import load_model
@@ -91,3 +92,14 @@ def test_missing_extra_is_named() -> None:
     with pytest.raises(ResourceError, match="needs no_such_package, which is not installed") as caught:
         registry._require_extra("local", ("json", "no_such_package"))
     assert caught.value.next_command == 'pip install "deskmate[local]"'
+
+
+def test_a_base_that_thinks_aloud_is_asked_to_answer_at_once(tiny_model: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    file = base / "chat_template.jinja"
+    thinks = "{% if enable_thinking is not defined or enable_thinking %}THINK{% else %}ANSWER{% endif %}"
+    file.write_text(file.read_text("utf-8") + thinks, "utf-8")
+    tokenizer = load_model(base, "float32").tokenizer
+    assert tokenizer.decode(tokenizer.prompt_ids([Message(role="user", content="泵 pump?")])).endswith(
+        "ANSWER"
+    )

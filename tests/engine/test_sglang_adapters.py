@@ -148,13 +148,14 @@ def test_more_requests_than_places_are_turned_away(connect: Callable, ask: Calla
     streams[1].close()
 
 
-def test_a_schema_and_log_probabilities_are_asked_for_and_never_several_answers(
+def test_a_schema_and_log_probabilities_are_asked_for_but_no_thoughts_and_one_answer(
     connect: Callable, ask: Callable, server: Any
 ) -> None:
     connect().complete([ask("Why?", json_schema=SCHEMA, logprobs=True)])
     (body,) = server.bodies
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA
     assert body["logprobs"] is True
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert "n" not in body
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from assistant.core.errors import ModelError
@@ -123,33 +124,36 @@ def test_a_seeded_run_learns_and_repeats(
     assert losses[:5] == pytest.approx(golden_losses("tiny_lora_losses.json", losses[:5]), rel=1e-3)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_a_killed_run_goes_on_to_the_same_weights(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, dropout: float
 ) -> None:
+    import torch
     from safetensors.torch import load_file
+
+    settings = msgspec.structs.replace(SETTINGS, dropout=dropout)
 
     class Killed(NoProgress):
         left = 5
 
         def advance(self, count: int = 1, note: str = "") -> None:
             self.left -= bool(note)
+            torch.rand(3)  # dropout does not hang on what others draw
             if not self.left:
                 raise KeyboardInterrupt
 
     monkeypatch.setattr("training.session.CHECKPOINT_SECONDS", 0.0)
-    whole = _train(tmp_path / "whole", tiny_model)
-    run = Run.start(tmp_path / "runs", "train", "a", Settings(train=SETTINGS))
+    whole = _train(tmp_path / "whole", tiny_model, settings=settings)
+    run = Run.start(tmp_path / "runs", "train", "a", Settings(train=settings))
     target = tmp_path / "adapters" / "a"
     with pytest.raises(KeyboardInterrupt):
-        train_adapter(make_examples(), tiny_model, target, run, SETTINGS, Killed(), dtype="float32")
+        train_adapter(make_examples(), tiny_model, target, run, settings, Killed(), dtype="float32")
     assert not target.exists()
     assert (run.folder / "checkpoint" / "state.pt").exists()
-    report = _train(tmp_path, tiny_model)
+    report = _train(tmp_path, tiny_model, settings=settings)
     assert report.steps == whole.steps
     resumed = load_file(target / "adapter_model.safetensors")
     expected = load_file(Path(whole.adapter) / "adapter_model.safetensors")
-    import torch
-
     for name, weight in expected.items():
         torch.testing.assert_close(resumed[name], weight, msg=name)
     forget_checkpoint(run)
