@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import re
 
+from assistant.core.language import Language
+
 _CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
 _YES, _NO = frozenset({"yes", "是", "✓", "✔", "√"}), frozenset({"no", "否", "✗", "✘", "×"})
 _ASKING = re.compile(r"(?:what|how|when|where|which|who|why)\b|.*(?:什么|怎么|如何|怎样|哪)", re.IGNORECASE)
+# in the order of a statement: "What it does", "What to do", and no question like "What is it"
+_CLAUSE = re.compile(
+    r"(?:what|how|when|where|which|who|why)\s+(?:to|it|you|we|they|this|that|these|the|an?|your|its|our)\b.*",
+    re.IGNORECASE,
+)
 _OPEN = re.compile(r".*\b(?:to|for|with|by|at|in|of|on|from)", re.IGNORECASE)
 _TASK = re.compile(
     r"(?:adjust|bleed|change|check|clean|descale|drain|fill|grease|inspect|lubricate|measure|open|replace|regrease"
@@ -42,16 +49,16 @@ def cell_form(key: str, header: str, value: str) -> str:
 
     Returns:
         ``yes`` or ``no`` (the row is what the header says, or not), ``asked`` (the header is a question),
-        ``open`` (it ends before the value: "Best suited to"), ``model``, ``models`` or ``task`` (the header
-        is a model and the row one thing, several, or work), ``price``, ``delivery``, ``stated`` (the value is
-        a sentence), ``value``.
+        ``told`` (it is a clause: "What it does"), ``open`` (it ends before the value: "Best suited to"),
+        ``model``, ``models`` or ``task`` (the header is a model and the row one thing, several, or work),
+        ``price``, ``delivery``, ``stated`` (the value is a sentence), ``value``.
     """
     if value.lower() in _YES | _NO:
         return "yes" if value.lower() in _YES else "no"
     if _CODE.fullmatch(header):
         return _model_form(key)
     if _ASKING.match(header):
-        return "asked"
+        return "told" if _CLAUSE.fullmatch(header) else "asked"
     if _OPEN.fullmatch(header):
         return "open"
     for form, names in _FIGURES.items():
@@ -78,6 +85,21 @@ def with_unit(header: str, value: str) -> tuple[str, str]:
     if found["unit"].lower() == "min" and not _DURATION.search(found["header"]):
         return header, value
     return found["header"], f"{value} {found['unit']}"
+
+
+def called_by(header: str, key: str, language: Language) -> str:
+    """Return a key that says too little by itself with its column's name: ``level A``, ``等级A``."""
+    if not header or key.startswith(header) or header.lower() in key.lower():
+        return key
+    return f"{header}{key}" if language == "zh" else f"{within_sentence(header)} {key}"
+
+
+def told_of(header: str, name: str) -> str:
+    """Return a header that is a clause as somebody asks for it: ``what "LINK" does``, ``what I can do``."""
+    called = name if _CODE.fullmatch(name) else f'"{name}"'
+    clause = re.sub(r"\byou\b", "I", re.sub(r"\byour\b", "my", within_sentence(header)))
+    told, count = re.subn(r"\bit\b", lambda _: called, clause, count=1)
+    return told if count else f"{clause} in the case of {called}"
 
 
 def within_sentence(words: str) -> str:

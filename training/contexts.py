@@ -158,7 +158,10 @@ def _two_step(
     joint = "" if language == "zh" else " "
     pairs = (chosen[0], others[0])
     answer = joint.join(mark_sentences(pair.answer, context) for pair in pairs)
-    return [(joint.join(pair.question for pair in pairs), answer, chosen[0])]
+    first = chosen[0].question
+    if not first.endswith(("?", "？", ".", "。", "!", "！")):  # people leave the mark out
+        first += "？" if language == "zh" else "?"
+    return [(joint.join((first, others[0].question)), answer, chosen[0])]
 
 
 def mark_sentences(answer: str, context: tuple[Passage, ...]) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from assistant.core.errors import InputError
 from assistant.core.language import Language
 from assistant.core.records import Chunk, Message, Passage, Record
-from training.cells import EMPTY, at_beginning, cell_form, with_unit, within_sentence
+from training.cells import EMPTY, at_beginning, called_by, cell_form, told_of, with_unit, within_sentence
 
 _CELL_BORDER = " · "
 _CODE = re.compile(r"[A-Z]{1,4}-?\d{1,5}")
@@ -124,12 +124,13 @@ def table_pairs(chunk: Chunk, rng: random.Random, wordings: int) -> Iterator[Pai
     rows = table_rows(chunk.text)
     several = _told_differently(rows)
     for row in rows:
-        (_, key), *cells = row
+        (key_header, key), *cells = row
         label = _label(key, cells)
+        spoken = key if len(key) > 1 else called_by(key_header, key, chunk.language)
         for header, value in cells:
             if (label and value in label) or header in several[key]:
                 continue
-            yield from _cell_pairs(chunk, Cell(key, label, header, value), patterns, rng, wordings)
+            yield from _cell_pairs(chunk, Cell(spoken, label, header, value), patterns, rng, wordings)
         if _CODE.fullmatch(key) and not label and not several[key]:
             yield from _whole_row(chunk, key, cells, [p for p in patterns if p.kind == "code"], rng)
 
@@ -165,6 +166,7 @@ def _cell_pairs(
             "what": within_sentence(cell.key),
             "header": within_sentence(header),
             "Header": at_beginning(header),
+            "told": told_of(header, name),
             "article": "an" if header[:1].lower() in set("aeiou") else "a",
             "value": value,
             "name": name,

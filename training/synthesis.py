@@ -35,7 +35,7 @@ from training.teaching import Teacher
 from training.twins import stand_ins, with_twins
 from training.wording import read_instructions
 
-RECIPES_VERSION = "8"
+RECIPES_VERSION = "9"
 REPLAY_TOKENS = 60
 
 

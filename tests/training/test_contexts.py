@@ -102,6 +102,21 @@ def test_a_contexts_questions_are_of_its_language() -> None:
     assert all(detect_language(row.messages[-2].content) == row.language for row in rows)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_two_things_asked_at_once_are_told_apart(language: Language) -> None:
+    pairs = [
+        msgspec.structs.replace(pair, question=pair.question.rstrip("?？"), teacher=PEOPLE, recipe="faq")
+        for pair in make_pairs(language)
+    ]
+    room = AnswerSettings(context_passages=4)
+    rows = grounded_examples(pairs, Neighbours(pairs), len, room, SynthSettings(grounded_groups=12, seed=3))
+    said = [row.messages[-2].content for row in rows]
+    both = [text for text in said if sum(pair.question in text for pair in pairs) > 1]
+    mark = "？" if language == "zh" else "? "
+    assert both
+    assert all(f"{mark}{'零件' if language == 'zh' else 'What'}" in text for text in both)
+
+
 def test_every_sentence_gets_its_mark() -> None:
     texts = ("Store it dry.", "E-14: blocked rotor. Clean the impeller.", "叶轮卡住，请清洗叶轮")
     context = tuple(

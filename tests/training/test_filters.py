@@ -49,6 +49,16 @@ def reason(found: Pair) -> str | None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "expected"),
+    [("E-21 means: Undervoltage.", None), ("E-21 means: Blocked rotor, limescale.", "answer not grounded")],
+)
+def test_a_rules_own_word_is_no_claim(answer: str, expected: str | None) -> None:
+    row = msgspec.structs.replace(CHUNK, text="- Code: E-21 · Meaning: Undervoltage")
+    found = msgspec.structs.replace(pair("What does E-21 mean?", answer, row), recipe="table")
+    assert reason(found) == expected
+
+
+@pytest.mark.parametrize(
     ("question", "answer", "chunk", "expected"),
     [
         ("What does E-14 mean?", "E-14 means that the rotor is blocked.", CHUNK, None),

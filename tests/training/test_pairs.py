@@ -10,7 +10,7 @@ from assistant.core.progress import NoProgress
 from assistant.core.records import Case, Chunk, ChunkKind
 from assistant.core.settings_synth import TeacherSettings
 from assistant.engine.scripted import ScriptedEngine
-from training.cells import cell_form, with_unit
+from training.cells import called_by, cell_form, told_of, with_unit
 from training.decontamination import grams
 from training.filtering import PairFilter
 from training.pairs import Pair, load_patterns, rule_pairs, table_pairs, table_rows
@@ -41,7 +41,9 @@ def test_rows_are_read_without_the_caption() -> None:
 CELLS = [
     ("Impeller", "Wear part", "no", "no"),
     ("门封条", "易损件", "是", "yes"),
-    ("Rattling", "What to do", "Bleed the pump", "asked"),
+    ("Rattling", "What to do", "Bleed the pump", "told"),
+    ("LINK", "What it does", "Starts pairing", "told"),
+    ("Rattling", "What is to be done", "Bleed the pump", "asked"),
     ("漏水", "怎么处理", "更换密封圈", "asked"),
     ("Eco", "Best suited to", "Mild days", "open"),
     ("Weight", "Q5", "9.8 kg", "model"),
@@ -59,6 +61,26 @@ CELLS = [
 )
 def test_a_cell_is_worded_by_its_form(key: str, header: str, value: str, form: str) -> None:
     assert cell_form(key, header, value) == form
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "told"),
+    [
+        ("What it does", "LINK", 'what "LINK" does'),
+        ("What you can do", "E-14", "what I can do in the case of E-14"),
+        ("When to call your dealer", "Noise", 'when to call my dealer in the case of "Noise"'),
+    ],
+)
+def test_a_header_that_is_a_clause_is_asked_for_as_people_do(header: str, name: str, told: str) -> None:
+    assert told_of(header, name) == told
+
+
+def test_a_key_of_one_letter_is_called_by_its_column() -> None:
+    (pair,) = table_pairs(chunk("Priority: A · First answer: 4 hours"), random.Random(0), 1)
+    assert "priority A" in pair.question.replace("Priority A", "priority A")
+    assert pair.answer == "The first answer of priority A is 4 hours."
+    assert called_by("等级", "A", "zh") == "等级A"
+    assert called_by("", "A", "zh") == "A"
 
 
 def test_a_unit_in_the_header_stands_behind_the_number() -> None:
