@@ -19,10 +19,12 @@ _UNIT = (
 )
 # no part of a code, a time of day, a date, a range, a version or a name ("5G")
 _QUANTITY = re.compile(
-    rf"(?<![A-Za-z0-9_.:：～~/\-–—第])(?!802\.11)\d[\d,]*(?:\.\d+)?(?=\s?(?:{_UNIT}))(?!\s?[年月]\s?\d)(?!\s?(?:[GD](?![A-Za-z])|x))"
+    rf"(?<![A-Za-z0-9_.:：～~/\-–—第])(?!802\.11)\d[\d,]*(?:\.\d+)?(?=\s?(?:{_UNIT}))"
+    r"(?!\s?[年月]\s?\d)(?!\s?(?:[GD](?![A-Za-z])|x))"
 )
 _DATE = re.compile(r"\d{4}\s?年|\d{1,2}\s?月\s?\d{1,2}\s?日|\d[:：]\d\d")
 _CLAUSE_END = re.compile(r"[，；：]")
+# what asks for nothing without the clause after it: "45 days after", "who registers within", "over"
 _CONDITION = re.compile(r"(?:时|后|前|以?内|的部分|[后内][^，；：]*的[^，；：的]{1,4})[，；：]\Z")
 _COMPARING = re.compile(r"(?<![不得能可要])(?:超过|高于|低于|大于|小于|多于|少于|不足)\Z")
 # what comes then leans on another sentence, or is the condition of what is told and no question by itself
@@ -32,9 +34,11 @@ _LINKING = re.compile(
 _CONDITIONAL = re.compile(r"(?:如果|若|对于|当(?!前|地))")
 # "（T3）或 13 N·m（T6）": the sentence answers for both
 _ALTERNATIVE = re.compile(r"(?<=[A-Za-zΩ%℃])\s?（[^（）]*）或.*")
+# what comes right after a quantity that is one of two
 _RANGE = re.compile(rf"\s?(?:{_UNIT})?\s?(?:[~～(]|[和与或至到、-]\s?\d)")
 _FORMULA = re.compile(r"[+=*×]|这多少")
 _NOTE = re.compile(r"\A(?:注意|说明|提示|警告|备注|应用场景|note)[：:]+\s?")
+# no more than a thing: "a 500 V megger"
 _BARE = re.compile(rf"(?:最多|至少|最大|最小|约)?多少\s?(?:{_UNIT})?.{{0,4}}")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _PAIRED = ("（）", "()", "“”", "《》", "[]", "「」")
