@@ -10,6 +10,7 @@ from assistant.core.language import detect_language
 from assistant.core.sentences import numbers, split_sentences, support, terms
 from training.cells import with_unit
 from training.pairs import Pair, table_rows
+from training.wording import read_instructions
 
 MIN_GROUNDED = 0.75
 MIN_GROUNDED_RECIPE = 0.6
@@ -59,7 +60,9 @@ def check_pair(pair: Pair) -> Verdict | None:
         or (None if is_free or not pair.is_covered else _support(pair))
         or _stands_alone(pair)
         or (
-            None if pair.teacher in {*WRITTEN_BY_RULES, *PEOPLE} else _asks_nothing(pair) or _gives_away(pair)
+            None
+            if pair.teacher in {*WRITTEN_BY_RULES, *PEOPLE}
+            else _asks_nothing(pair) or _gives_away(pair) or _beside_the_point(pair)
         )
     )
 
@@ -79,6 +82,18 @@ def _gives_away(pair: Pair) -> Verdict | None:
         return None
     value = support(_MARK.sub("", pair.answer), pair.question)
     return Verdict("question holds its own answer", f"{value:.2f}") if value >= MOST_GIVEN_AWAY else None
+
+
+def _beside_the_point(pair: Pair) -> Verdict | None:
+    """Return whether a teacher asks for a purpose, a reason or the like, and the answer tells none."""
+    if not pair.chunks or not pair.is_covered:
+        return None
+    answer = _MARK.sub("", pair.answer)
+    for asked, told in read_instructions("aspects", detect_language(pair.question)):
+        found = re.search(asked, pair.question, re.IGNORECASE)
+        if found and not re.search(told, answer, re.IGNORECASE):
+            return Verdict("answer beside the question", found.group())
+    return None
 
 
 def support_of(pair: Pair) -> float:

@@ -35,7 +35,7 @@ from training.teaching import Teacher
 from training.twins import stand_ins, with_twins
 from training.wording import read_instructions
 
-RECIPES_VERSION = "9"
+RECIPES_VERSION = "10"
 REPLAY_TOKENS = 60
 
 

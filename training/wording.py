@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import string
 from importlib import resources
 
@@ -19,6 +20,7 @@ def read_list(name: str, language: Language) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
+@functools.cache
 def read_instructions(name: str, language: Language) -> tuple[tuple[str, str], ...]:
     """Return a list's lines, each with the answer that stands behind `` => `` ("" where there is none)."""
     parts = (line.partition(" => ") for line in read_list(name, language))

@@ -49,6 +49,33 @@ def reason(found: Pair) -> str | None:
 
 
 @pytest.mark.parametrize(
+    ("question", "answer", "is_right"),
+    [
+        (
+            "What is the purpose of the drain plug?",
+            "Open the drain plug slowly and collect the water.",
+            False,
+        ),
+        ("What is the purpose of the drain plug?", "The drain plug lets the water out.", True),
+        ("What is the difference between Q5 and Q7?", "The manual covers the Q5 and the Q7 [1].", False),
+        ("What is the difference between Q5 and Q7?", "The Q7 is heavier than the Q5.", True),
+        ("What is the warranty period of a pump?", "The warranty begins on the day of delivery [2].", False),
+        ("What is the part number of the seal?", "The seal is QP-2208.", True),
+        ("How long does the pump stand still?", "The pump stands still until the update is done.", True),
+        ("排水阀的作用是什么？", "慢慢打开排水阀，接好水。", False),
+        ("排水阀的作用是什么？", "排水阀用来放掉残水。", True),
+        ("整机保修多少个月？", "整机保修自交货之日起算。", False),
+        ("整机保修多少个月？", "整机保修十八个月。", True),
+    ],
+)
+def test_a_teachers_question_is_of_what_the_answer_tells(question: str, answer: str, is_right: bool) -> None:
+    row = msgspec.structs.replace(CHUNK, text=answer, language="zh" if question[-1] == "？" else "en")
+    found = msgspec.structs.replace(pair(question, answer, row), recipe="sentence", teacher="small-model")
+    assert reason(found) == (None if is_right else "answer beside the question")
+    assert reason(msgspec.structs.replace(found, teacher="rules")) is None
+
+
+@pytest.mark.parametrize(
     ("answer", "expected"),
     [("E-21 means: Undervoltage.", None), ("E-21 means: Blocked rotor, limescale.", "answer not grounded")],
 )
