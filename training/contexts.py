@@ -18,7 +18,7 @@ from assistant.core.context import choose_context
 from assistant.core.language import Language
 from assistant.core.prompts import answer_messages, not_covered
 from assistant.core.records import Example, Passage
-from assistant.core.sentences import place_marks, split_sentences, support
+from assistant.core.sentences import numbers, place_marks, split_sentences, support
 from assistant.core.settings_answer import AnswerSettings
 from assistant.core.settings_synth import SynthSettings
 from training.absent import Names, absent_questions, is_real, near_misses
@@ -29,6 +29,7 @@ from training.pairs import Pair
 ORACLE_SHARE = 0.9
 REAL_SHARE = 0.5
 MIN_SUPPORT_OF_PRESENT = 0.6
+MIN_SUPPORT_OF_SAME = 0.9
 MIN_SUPPORT_OF_MARK = 0.4
 
 
@@ -152,7 +153,7 @@ def _two_step(
     chosen: Sequence[Pair], context: tuple[Passage, ...], language: Language
 ) -> list[tuple[str, str, Pair | None]]:
     """Return one question that asks two things which stand in two passages."""
-    others = [pair for pair in chosen[1:] if pair.chunk.id != chosen[0].chunk.id] if chosen else []
+    others = [pair for pair in chosen[1:] if _is_another(pair, chosen[0])]
     if not others:
         return []
     joint = "" if language == "zh" else " "
@@ -162,6 +163,12 @@ def _two_step(
     if not first.endswith(("?", "？", ".", "。", "!", "！")):  # people leave the mark out
         first += "？" if language == "zh" else "?"
     return [(joint.join((first, others[0].question)), answer, chosen[0])]
+
+
+def _is_another(pair: Pair, first: Pair) -> bool:
+    """Whether a pair stands in another passage and says another thing."""
+    is_said = support(pair.answer, first.answer) >= MIN_SUPPORT_OF_SAME
+    return pair.chunk.id != first.chunk.id and not (is_said and numbers(pair.answer) == numbers(first.answer))
 
 
 def mark_sentences(answer: str, context: tuple[Passage, ...]) -> str:

@@ -117,6 +117,16 @@ def test_two_things_asked_at_once_are_told_apart(language: Language) -> None:
     assert all(f"{mark}{'零件' if language == 'zh' else 'What'}" in text for text in both)
 
 
+def test_two_passages_that_say_the_same_are_not_asked_together() -> None:
+    pairs = [
+        msgspec.structs.replace(pair, answer="Part P-1 takes 10 Nm.", teacher=PEOPLE, recipe="faq")
+        for pair in make_pairs("en")
+    ]
+    room = AnswerSettings(context_passages=4)
+    rows = grounded_examples(pairs, Neighbours(pairs), len, room, SynthSettings(grounded_groups=12, seed=3))
+    assert all(row.messages[-1].content.count("P-1 takes") <= 1 for row in rows)
+
+
 def test_every_sentence_gets_its_mark() -> None:
     texts = ("Store it dry.", "E-14: blocked rotor. Clean the impeller.", "叶轮卡住，请清洗叶轮")
     context = tuple(

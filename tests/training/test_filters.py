@@ -59,6 +59,7 @@ def reason(found: Pair) -> str | None:
         ("What is the purpose of the drain plug?", "The drain plug lets the water out.", True),
         ("What is the difference between Q5 and Q7?", "The manual covers the Q5 and the Q7 [1].", False),
         ("What is the difference between Q5 and Q7?", "The Q7 is heavier than the Q5.", True),
+        ("What was the effect of the policy?", "The policy took effect on 1 March 2025.", False),
         ("What is the warranty period of a pump?", "The warranty begins on the day of delivery [2].", False),
         ("What is the part number of the seal?", "The seal is QP-2208.", True),
         ("How long does the pump stand still?", "The pump stands still until the update is done.", True),
