@@ -85,8 +85,11 @@ def _gives_away(pair: Pair) -> Verdict | None:
 
 
 def _beside_the_point(pair: Pair) -> Verdict | None:
-    """Return whether a teacher asks for a purpose, a reason or the like, and the answer tells none."""
-    if not pair.chunks or not pair.is_covered:
+    """Return whether a teacher asks for a purpose, a reason or the like, and the answer tells none.
+
+    What it only worded anew was asked by somebody else, who knew what the answer is to.
+    """
+    if not pair.chunks or not pair.is_covered or pair.is_reworded:
         return None
     answer = _MARK.sub("", pair.answer)
     for asked, told in read_instructions("aspects", detect_language(pair.question)):

@@ -74,6 +74,7 @@ def test_a_teachers_question_is_of_what_the_answer_tells(question: str, answer: 
     found = msgspec.structs.replace(pair(question, answer, row), recipe="sentence", teacher="small-model")
     assert reason(found) == (None if is_right else "answer beside the question")
     assert reason(msgspec.structs.replace(found, teacher="rules")) is None
+    assert reason(msgspec.structs.replace(found, is_reworded=True)) is None
 
 
 @pytest.mark.parametrize(
