@@ -46,6 +46,7 @@ def test_stream_and_complete(connect: Callable, ask: Callable, read: Callable, s
         "top_p": 0.9,
         "seed": 3,
         "stop": ["END"],
+        "chat_template_kwargs": {"enable_thinking": False},
     }
 
 
